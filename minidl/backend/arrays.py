@@ -1,0 +1,59 @@
+"""Which library an array belongs to, and moving arrays between devices (only ever when asked to)."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentTypeError
+from ._cupy import require_cupy
+from .device import CPU, Device
+
+
+def _is_cuda_array(value: Any) -> bool:
+    cupy = sys.modules.get("cupy")  # a CuPy array can exist only if someone has imported CuPy
+    return cupy is not None and isinstance(value, cupy.ndarray)
+
+
+def is_array(value: Any) -> bool:
+    """Whether `value` is a NumPy or CuPy array."""
+    return isinstance(value, np.ndarray) or _is_cuda_array(value)
+
+
+def array_module(array: Any) -> ModuleType:
+    """The module, numpy or cupy, whose functions take this array."""
+    if isinstance(array, np.ndarray):
+        return np
+    if _is_cuda_array(array):
+        return require_cupy()
+    raise ArgumentTypeError(f"expected a NumPy or CuPy array, got {type(array).__name__}")
+
+
+def device_of(array: Any) -> Device:
+    """The device that holds this array."""
+    if isinstance(array, np.ndarray):
+        return CPU
+    return Device(f"cuda:{array.device.id}")
+
+
+def to_device(array: Any, device: Device | str) -> Any:
+    """The array on `device`: itself if it is there already, else a copy.
+
+    Raises:    DeviceError: a CUDA device that is absent, with what was found and what to install
+    """
+    device = Device(device)
+    if device_of(array) == device:
+        return array
+    device.check_usable()
+    if device.type == "cpu":
+        return require_cupy().asnumpy(array)
+    with require_cupy().cuda.Device(device.index):
+        return require_cupy().asarray(array)
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """The array in host memory, copied only if it lives on a GPU."""
+    return to_device(array, CPU)

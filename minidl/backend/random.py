@@ -1,0 +1,119 @@
+"""Random numbers from explicit named streams.
+
+Each purpose draws from a stream of its own, so that switching dropout on does not change the order of the data, nor an
+extra layer the augmentation. All streams follow from one seed and are saved in a checkpoint.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, ArgumentTypeError
+from .device import Device
+
+STREAM_NAMES = ("default", "init", "data", "augment", "dropout", "noise")
+"""``default`` serves :func:`minidl.rand` and its kin; the others what their names say."""
+
+
+class Generator:
+    """A stream of random numbers (SFC64, the fastest bit generator of NumPy).
+
+    Args:      seed: int ≥ 0, or None for fresh entropy. device: only "cpu" draws here today
+    Attributes: numpy: the ``numpy.random.Generator`` that draws
+    """
+
+    def __init__(self, seed: int | None = None, device: Device | str = "cpu"):
+        self.device = Device(device)
+        self.device.check_usable()
+        self.numpy: np.random.Generator
+        self._seed_with(np.random.SeedSequence(seed if seed is None else _check_seed(seed)))
+
+    def _seed_with(self, sequence: np.random.SeedSequence) -> None:
+        self.numpy = np.random.Generator(np.random.SFC64(sequence))
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Restart the stream from `seed`; returns the generator itself."""
+        self._seed_with(np.random.SeedSequence(_check_seed(seed)))
+        return self
+
+    def get_state(self) -> dict[str, Any]:
+        """The stream's state in plain Python types, fit for JSON."""
+        state = self.numpy.bit_generator.state
+        return {
+            "bit_generator": state["bit_generator"],
+            "state": [int(word) for word in state["state"]["state"]],
+            "has_uint32": int(state["has_uint32"]),
+            "uinteger": int(state["uinteger"]),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from a state of :meth:`get_state`.
+
+        Raises:    ArgumentError: not such a state; the stream is left as it was
+        """
+        try:
+            if state["bit_generator"] != "SFC64" or len(state["state"]) != 4:
+                raise ValueError("not a state of SFC64")
+            restored = {
+                "bit_generator": "SFC64",
+                "state": {"state": np.array(state["state"], dtype=np.uint64)},
+                "has_uint32": int(state["has_uint32"]),
+                "uinteger": int(state["uinteger"]),
+            }
+            self.numpy.bit_generator.state = restored
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ArgumentError(f"Generator.set_state: not a state made by Generator.get_state ({error})") from None
+
+
+def _check_seed(seed: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise ArgumentTypeError(f"a seed is an integer, got {seed!r} of type {type(seed).__name__}")
+    if seed < 0:
+        raise ArgumentError(f"a seed is not negative, got {seed}")
+    return int(seed)
+
+
+_streams: dict[str, Generator] = {name: Generator() for name in STREAM_NAMES}
+
+
+def stream(name: str) -> Generator:
+    """The named stream: "default", "init", "data", "augment", "dropout" or "noise"."""
+    try:
+        return _streams[name]
+    except KeyError:
+        raise ArgumentError(f"no random stream {name!r}; there are {', '.join(STREAM_NAMES)}") from None
+
+
+def manual_seed(seed: int) -> Generator:
+    """Restart every stream from `seed`, each in its own way, and return the default one."""
+    seed = _check_seed(seed)
+    for name, generator in _streams.items():
+        generator._seed_with(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
+    return _streams["default"]
+
+
+def get_random_state() -> dict[str, Any]:
+    """The state of every stream, by name, in plain Python types."""
+    return {name: generator.get_state() for name, generator in _streams.items()}
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Continue every stream from a state of :func:`get_random_state`; nothing changes if any part does not fit.
+
+    Raises:    ArgumentError: a stream is missing, unknown or malformed
+    """
+    if set(state) != set(_streams):
+        raise ArgumentError(
+            f"set_random_state: streams {sorted(state)} were given, but {sorted(_streams)} are needed"
+        )
+    before = get_random_state()
+    try:
+        for name, generator in _streams.items():
+            generator.set_state(state[name])
+    except ArgumentError:
+        for name, generator in _streams.items():
+            generator.set_state(before[name])
+        raise

@@ -1,0 +1,65 @@
+"""Worker threads for kernels that split their work over the batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from ..errors import ArgumentError
+
+_num_threads = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+_pool: ThreadPoolExecutor | None = None
+
+
+def get_num_threads() -> int:
+    """How many threads :func:`parallel_for` uses."""
+    return _num_threads
+
+
+def set_num_threads(count: int) -> None:
+    """Set how many threads :func:`parallel_for` uses.
+
+    Raises:    ArgumentError: count is not a positive integer
+    """
+    global _num_threads, _pool
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ArgumentError(f"set_num_threads: count must be a positive integer, got {count!r}")
+    if _pool is not None and count != _num_threads:
+        _pool.shutdown()
+        _pool = None
+    _num_threads = count
+
+
+def parallel_for(function: Callable[[int, int], None], size: int, grain: int = 1) -> None:
+    """Call ``function(start, stop)`` over a partition of ``range(size)``, the parts at the same time.
+
+    Args:      grain: the smallest part worth a thread; below two of them everything runs in the caller
+    Raises:    whatever the first failing part raised, after all parts have ended
+    """
+    global _pool
+    parts = min(_num_threads, size // max(grain, 1))
+    if parts <= 1:
+        function(0, size)
+        return
+    if _pool is None:
+        _pool = ThreadPoolExecutor(_num_threads, thread_name_prefix="minidl")
+    bounds = [size * part // parts for part in range(parts + 1)]
+    futures = [_pool.submit(function, bounds[part], bounds[part + 1]) for part in range(1, parts)]
+    try:
+        function(bounds[0], bounds[1])
+    finally:
+        errors = [future.exception() for future in futures]
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+def _forget_pool() -> None:
+    """Threads do not survive a fork: the child starts with a pool of its own."""
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
