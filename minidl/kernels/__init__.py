@@ -1,0 +1,26 @@
+"""The numerical kernels: arrays in, arrays out, no gradient graph.
+
+``reference/`` holds textbook loops, the definition and the oracle of every kernel; ``cpu/`` the same functions in NumPy,
+made fast; ``cuda/`` in CuPy, loaded at the first CUDA array. All three have the same names and signatures.
+:func:`of` is the whole dispatcher.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from . import cpu
+
+
+def of(array: Any) -> ModuleType:
+    """The kernels for this array's type: ``kernels.of(x).conv(x, w, ...)``."""
+    if isinstance(array, np.ndarray):
+        return cpu
+    return importlib.import_module("minidl.kernels.cuda")
+
+
+__all__ = ["of"]

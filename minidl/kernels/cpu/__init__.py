@@ -1,0 +1,30 @@
+"""Kernels in NumPy, made fast. Same names and signatures as :mod:`minidl.kernels.reference`."""
+
+from .conv import conv, conv_input_grad, conv_weight_grad
+from .grid_sample import gather_dot, grid_coordinates, grid_taps, weighted_gather, weighted_scatter
+from .indexing import index_put_add, scatter_add
+from .norm import (
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_eval,
+    batch_norm_eval_backward,
+    group_norm,
+    group_norm_backward,
+    local_response_norm,
+    local_response_norm_backward,
+)
+from .pad import pad, pad_adjoint
+from .pooling import (
+    adaptive_avg_pool,
+    adaptive_avg_pool_input_grad,
+    adaptive_max_pool,
+    avg_pool,
+    avg_pool_input_grad,
+    last_of_equal_indices,
+    max_pool,
+    plane_gather,
+    plane_scatter,
+)
+from .resize import resize, resize_adjoint
+from .special import erf
+from .unfold import fold, unfold

@@ -1,0 +1,45 @@
+"""Adding into places given by indices, where one place may be named many times."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+
+def index_put_add(shape: tuple[int, ...], index: tuple[Any, ...], values: np.ndarray) -> np.ndarray:
+    """Zeros of `shape` with `values` added at ``[index]``: the adjoint of ``x[index]``."""
+    arrays = [entry for entry in index if isinstance(entry, np.ndarray)]
+    if all(entry.dtype == bool for entry in arrays) and len(arrays) < 2:  # no place can be named twice
+        y = np.zeros(shape, values.dtype)
+        y[index] = values
+        return y
+    if len(index) == 1 and arrays[0].size:
+        return _add_rows(shape, arrays[0].ravel() % shape[0], values.reshape(-1, math.prod(shape[1:])))
+    places = np.arange(math.prod(shape)).reshape(shape)[index]
+    return _add_flat(shape, places, values)
+
+
+def scatter_add(shape: tuple[int, ...], dim: int, index: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Zeros of `shape` with y[i, index[i, j], …] += values[i, j, …], the index taking the place of dimension `dim`."""
+    strides = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
+    places = index * strides[dim]
+    for d, length in enumerate(index.shape):
+        if d != dim:
+            places = places + (np.arange(length) * strides[d]).reshape((-1,) + (1,) * (index.ndim - d - 1))
+    return _add_flat(shape, places, values)
+
+
+def _add_flat(shape: tuple[int, ...], places: np.ndarray, values: np.ndarray) -> np.ndarray:
+    total = np.bincount(places.ravel(), weights=values.ravel(), minlength=math.prod(shape))
+    return total.astype(values.dtype).reshape(shape)
+
+
+def _add_rows(shape: tuple[int, ...], rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Whole rows at once: sort them by place, add up each run."""
+    order = np.argsort(rows, kind="stable")
+    places, starts = np.unique(rows[order], return_index=True)
+    y = np.zeros((shape[0], values.shape[1]), values.dtype)
+    y[places] = np.add.reduceat(values[order], starts, axis=0)
+    return y.reshape(shape)
