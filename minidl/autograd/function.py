@@ -1,0 +1,296 @@
+"""Functions: an operation's forward and backward passes, and the node that one application leaves in the graph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..backend import device_of, is_array
+from ..errors import ArgumentTypeError, DeviceError, DtypeError, GradientError, InPlaceError, NotTwiceDifferentiable
+from .grad_mode import _mode, enable_grad, is_grad_enabled
+from .tensor import Tensor
+
+Edge = tuple[Any, int]  # (Function, output index) or (leaf Tensor, 0)
+
+
+class _Apply:
+    """``Fn.apply(x, setting=1)`` is ``Fn(setting=1)(x)``; on an instance, ``fn.apply(x)`` is ``fn(x)``."""
+
+    def __get__(self, instance: Function | None, owner: type[Function]) -> Callable[..., Any]:
+        if instance is not None:
+            return instance.__call__
+        return lambda *inputs, **settings: owner(**settings)(*inputs)
+
+
+class Function:
+    """An operation. An instance is one application of it, and a node of the graph.
+
+    Subclasses take static settings in ``__init__`` and define::
+
+        def forward(self, *arrays):  -> an array or a tuple of arrays; pure, nothing is mutated
+        def backward(self, *gys):    -> for each input a Tensor, or None where ``needs_input_grad`` is False
+
+    ``backward`` takes one Tensor for each output (zeros where it went unused), works on Tensors, and is itself recorded
+    under ``create_graph``, which is how gradients of any order come about. It may return a bare Tensor for one input.
+
+    Class attributes:
+        saves_inputs, saves_outputs: the positions that backward reads through ``inputs`` and ``output(i)``; None means
+            all. Naming them frees the rest early
+        non_differentiable: output positions that never carry a gradient, such as indices
+        name: for messages; the class name in snake_case unless set
+    """
+
+    saves_inputs: ClassVar[tuple[int, ...] | None] = None
+    saves_outputs: ClassVar[tuple[int, ...] | None] = None
+    non_differentiable: ClassVar[tuple[int, ...]] = ()
+    name: ClassVar[str] = "function"
+
+    apply = _Apply()
+
+    _applied = False
+    _released = False
+    saved: Any = ()
+    edges: tuple[Edge | None, ...] = ()
+    needs_input_grad: tuple[bool, ...] = ()
+    input_shapes: tuple[tuple[int, ...], ...] = ()
+    input_dtypes: tuple[np.dtype, ...] = ()
+    input_arrays: tuple[Any, ...] = ()
+    output_arrays: tuple[Any, ...] = ()
+    _versions: tuple[int, ...] = ()
+    _output_metas: tuple[tuple[tuple[int, ...], np.dtype], ...] = ()
+    _hooks: dict[int, list[Callable[..., Any]]] | None = None
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower().lstrip("_")
+
+    def forward(self, *arrays: Any) -> Any:
+        """Arrays in, an array or a tuple of arrays out."""
+        raise NotTwiceDifferentiable(f"{self.name}: the Function defines no forward")
+
+    def backward(self, *gys: Any) -> Any:
+        """Gradients of the outputs in, gradients of the inputs out, all Tensors."""
+        raise GradientError(f"{self.name}: the Function defines no backward, so it cannot be differentiated")
+
+    # One application -------------------------------------------------------------------------------------------------
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        """Run the forward pass; record this node if grad mode is on and an input requires a gradient."""
+        if self._applied:
+            raise GradientError(f"{self.name}: this instance was already applied; each application needs an instance of its own")
+        arrays = []
+        recorded = False
+        for x in inputs:
+            if not isinstance(x, Tensor):
+                self._refuse(x, len(arrays))
+            arrays.append(x.data)
+            recorded = recorded or x._requires_grad
+        self._applied = True
+        if len(arrays) > 1:
+            self._check_alike(arrays)
+        recorded = recorded and _mode.enabled
+        if recorded:
+            self.needs_input_grad = tuple([x._requires_grad for x in inputs])
+        result = self.forward(*arrays)
+        if type(result) is not tuple:
+            array = result if type(result) is np.ndarray else self._as_array(result)
+            y = _wrap(array)
+            if recorded:
+                self._record(inputs, arrays, (array,))
+                self._own(y, 0)
+            return y
+        outputs = tuple([self._as_array(array) for array in result])
+        ys = tuple([_wrap(array) for array in outputs])
+        if recorded:
+            self._record(inputs, arrays, outputs)
+            for i, y in enumerate(ys):
+                self._own(y, i)
+        return ys
+
+    def _record(self, inputs: tuple[Tensor, ...], arrays: list[Any], outputs: tuple[Any, ...]) -> None:
+        self.edges = tuple([_edge(x) if x._requires_grad else None for x in inputs])
+        self.input_shapes = tuple([array.shape for array in arrays])
+        self.input_dtypes = tuple([array.dtype for array in arrays])
+        self._output_metas = tuple([(array.shape, array.dtype) for array in outputs])
+        kept = self.saves_inputs
+        if kept is None:
+            self.input_arrays = tuple(arrays)
+            self._versions = tuple([x._version for x in inputs])
+        elif kept:
+            self.input_arrays = tuple([array if i in kept else None for i, array in enumerate(arrays)])
+            self._versions = tuple([x._version for x in inputs])
+        kept = self.saves_outputs
+        if kept is None:
+            self.output_arrays = outputs
+        elif kept:
+            self.output_arrays = tuple([array if i in kept else None for i, array in enumerate(outputs)])
+
+    def _own(self, y: Tensor, index: int) -> None:
+        if index not in self.non_differentiable and y.data.dtype.kind == "f":
+            y.grad_fn, y._output_index, y._requires_grad = self, index, True
+
+    def _as_array(self, value: Any) -> Any:
+        """What forward gave, as an array: NumPy turns 0-d results into scalars."""
+        if isinstance(value, np.generic):
+            return np.asarray(value)
+        if not is_array(value):
+            raise ArgumentTypeError(f"{self.name}: must return NumPy or CuPy arrays, got {type(value).__name__}")
+        return value
+
+    def _refuse(self, value: Any, position: int) -> None:
+        raise ArgumentTypeError(
+            f"{self.name}: input {position} must be a Tensor, got {type(value).__name__}; wrap data with minidl.tensor(...), "
+            "and pass settings by keyword"
+        )
+
+    def _check_alike(self, arrays: list[Any]) -> None:
+        """One float dtype and one device in an operation: nothing is promoted or moved behind the user's back."""
+        kind, dtype = type(arrays[0]), arrays[0].dtype
+        for array in arrays:
+            if type(array) is not kind or array.dtype is not dtype:
+                break
+        else:
+            if kind is np.ndarray:
+                return
+        devices = [device_of(array) for array in arrays]
+        if any(device != devices[0] for device in devices):
+            raise DeviceError(
+                f"{self.name}: inputs are on different devices ({', '.join(map(str, devices))}); move them with .to(device)"
+            )
+        dtypes = [array.dtype for array in arrays if array.dtype.kind == "f"]
+        if any(dtype != dtypes[0] for dtype in dtypes):
+            raise DtypeError(
+                f"{self.name}: inputs have different float dtypes ({', '.join(str(a.dtype) for a in arrays)}); "
+                "convert one of them with .to(dtype)"
+            )
+
+    # For backward passes ---------------------------------------------------------------------------------------------
+
+    def save(self, *arrays: Any) -> None:
+        """Keep arrays (no Tensors) from forward for backward, which finds them in ``self.saved``."""
+        self.saved = arrays
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The inputs as Tensors, connected to the graph while it is being extended; unsaved ones are None."""
+        return tuple([self._input(i) for i in range(len(self.input_arrays))])
+
+    def _input(self, index: int) -> Any:
+        array = self.input_arrays[index]
+        if array is None:
+            return None
+        edge = self.edges[index]
+        if edge is None or not is_grad_enabled():
+            return _wrap(array)
+        source, position = edge
+        if isinstance(source, Tensor):
+            if source.data is not array:
+                raise InPlaceError(f"{self.name}: data of an input was replaced after the forward pass; run the forward pass again")
+            return source
+        x = _wrap(array)
+        x.grad_fn, x._output_index, x._requires_grad = source, position, True
+        return x
+
+    def output(self, index: int) -> Tensor:
+        """Output `index` as a Tensor, connected to the graph while it is being extended."""
+        y = _wrap(self.output_arrays[index])
+        if is_grad_enabled():
+            self._own(y, index)
+        return y
+
+    def output_hooks(self, index: int) -> list[Callable[..., Any]]:
+        """The hooks to call with the gradient of output `index`."""
+        if self._hooks is None:
+            self._hooks = {}
+        return self._hooks.setdefault(index, [])
+
+    def check_saved(self) -> None:
+        """Raise unless everything saved is still there and unchanged."""
+        if self._released:
+            raise GradientError(
+                f"backward: the graph through {self.name} was already freed by an earlier backward pass; "
+                "pass retain_graph=True to the first one, or run the forward pass again"
+            )
+        for edge, array, version in zip(self.edges, self.input_arrays, self._versions, strict=bool(self._versions)):
+            if array is not None and edge is not None and isinstance(edge[0], Tensor) and edge[0]._version != version:
+                raise InPlaceError(
+                    f"backward: a tensor of shape {array.shape} that {self.name} has saved was changed in place since the forward "
+                    "pass (by an optimizer step?); run the forward pass again before backward"
+                )
+
+    def release(self) -> None:
+        """Free what was saved for backward."""
+        self.saved = self.input_arrays = self.output_arrays = self._versions = ()
+        self._released = True
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+class FusedFunction(Function):
+    """An operation with a hand-written backward on arrays, for speed, and the same mathematics as a composite.
+
+    Subclasses define ``forward``, ``backward_array(*gys)`` (arrays in, arrays out: what training runs), and
+    ``composite(*inputs)`` (Tensors in, Tensors out, from simpler operations), whose own backward is taken under
+    ``create_graph``. Without a composite that raises NotTwiceDifferentiable.
+    """
+
+    def backward_array(self, *gys: Any) -> Any:
+        """Gradients of the outputs in, gradients of the inputs out, all arrays."""
+        raise GradientError(f"{self.name}: the Function defines no backward_array")
+
+    def composite(self, *inputs: Any) -> Any:
+        """The same mathematics from operations that can be differentiated again."""
+        raise NotTwiceDifferentiable(f"{self.name}: its gradient cannot itself be differentiated (it has no composite form)")
+
+    def backward(self, *gys: Tensor) -> Any:
+        if not is_grad_enabled():
+            gradients = self.backward_array(*[None if gy is None else gy.data for gy in gys])
+            gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+            return tuple([None if array is None else _wrap(self._as_array(array)) for array in gradients])
+        return self._backward_of_composite(gys)
+
+    def _backward_of_composite(self, gys: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+        """Differentiate the composite, from its outputs to proxies of the inputs and no further."""
+        from .engine import run
+
+        needs = self.needs_input_grad
+        proxies = tuple(Alias()(x) if need else x.detach() for x, need in zip(self.inputs, needs, strict=True))
+        with enable_grad():
+            outputs = self.composite(*proxies)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        seeds = [(y, gy) for y, gy in zip(outputs, gys, strict=True) if y._requires_grad]
+        wanted = [proxy for proxy, need in zip(proxies, needs, strict=True) if need]
+        found = iter(run(seeds, wanted, create_graph=True, retain_graph=True, stop_at_targets=True))
+        return tuple(next(found) if need else None for need in needs)
+
+
+class Alias(Function):
+    """The same array as a new node of the graph: a place to stop, or to hang hooks on."""
+
+    saves_inputs = ()
+    saves_outputs = ()
+
+    def forward(self, x: Any) -> Any:
+        return x
+
+    def backward(self, gy: Tensor) -> Tensor:
+        return gy
+
+
+def _edge(x: Tensor) -> Edge:
+    return (x, 0) if x.grad_fn is None else (x.grad_fn, x._output_index)
+
+
+def _wrap(array: Any) -> Tensor:
+    """A Tensor around an array that an operation made: no questions asked, for speed."""
+    y = Tensor.__new__(Tensor)
+    y.data = array
+    y.grad = y.grad_fn = y._hooks = None
+    y._output_index = y._version = 0
+    y._requires_grad = False
+    return y
