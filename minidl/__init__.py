@@ -1,0 +1,148 @@
+"""minidl: a deep-learning engine to read in a weekend.
+
+Autograd with hand-written forward and backward passes, on NumPy or CuPy. What is written with it carries over to PyTorch
+and back: a name that both have means the same.
+
+>>> import minidl as ml
+>>> x = ml.tensor([1.0, 2.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4.])
+"""
+
+import numpy as _np
+
+from . import autograd, errors, functional
+from .autograd import Tensor, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
+from .backend import (
+    Device,
+    Generator,
+    get_num_threads,
+    get_random_state,
+    manual_seed,
+    set_num_threads,
+    set_random_state,
+)
+from .functional import (
+    abs,
+    add,
+    all,
+    allclose,
+    amax,
+    amin,
+    any,
+    arange,
+    argmax,
+    argmin,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    bmm,
+    broadcast_to,
+    cat,
+    ceil,
+    chunk,
+    clamp,
+    clone,
+    cos,
+    cumsum,
+    div,
+    dot,
+    einsum,
+    empty,
+    empty_like,
+    eq,
+    equal,
+    erf,
+    exp,
+    expm1,
+    eye,
+    flatten,
+    flip,
+    floor,
+    floor_divide,
+    from_numpy,
+    full,
+    full_like,
+    gather,
+    ge,
+    gt,
+    index_select,
+    isfinite,
+    isinf,
+    isnan,
+    le,
+    linspace,
+    log,
+    log10,
+    log1p,
+    log2,
+    logsumexp,
+    lt,
+    masked_fill,
+    matmul,
+    max,
+    maximum,
+    mean,
+    min,
+    minimum,
+    mm,
+    mul,
+    narrow,
+    ne,
+    neg,
+    norm,
+    normal,
+    ones,
+    ones_like,
+    outer,
+    permute,
+    pow,
+    prod,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    reciprocal,
+    relu,
+    remainder,
+    reshape,
+    roll,
+    round,
+    rsqrt,
+    scatter_add,
+    sigmoid,
+    sign,
+    sin,
+    split,
+    sqrt,
+    square,
+    squeeze,
+    stack,
+    std,
+    sub,
+    sum,
+    t,
+    take_along_dim,
+    tanh,
+    tensor,
+    transpose,
+    unbind,
+    unflatten,
+    unsqueeze,
+    var,
+    where,
+    zeros,
+    zeros_like,
+)
+from .functional import clamp as clip
+
+__version__ = "0.1.0"
+
+float32, float64, float16 = _np.dtype("float32"), _np.dtype("float64"), _np.dtype("float16")
+int64, int32, int16, int8, uint8 = (_np.dtype(_name) for _name in ("int64", "int32", "int16", "int8", "uint8"))
+bool = _np.dtype("bool")
+device = Device

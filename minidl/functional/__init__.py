@@ -1,0 +1,180 @@
+"""Operations on tensors: one file per family, each a Function with a hand-written forward and backward, and its wrapper."""
+
+from . import _methods
+from .activation import (
+    celu,
+    elu,
+    gelu,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    logsigmoid,
+    mish,
+    prelu,
+    relu6,
+    selu,
+    silu,
+    softplus,
+    softsign,
+    threshold,
+)
+from .adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+)
+from .arithmetic import add, div, floor_divide, maximum, minimum, mul, pow, remainder, sub
+from .broadcast import broadcast_to, expand
+from .casting import clone, contiguous, to
+from .comparison import (
+    allclose,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    eq,
+    equal,
+    ge,
+    gt,
+    isfinite,
+    isinf,
+    isnan,
+    le,
+    lt,
+    ne,
+)
+from .conv import conv1d, conv2d, conv3d
+from .conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from .creation import (
+    arange,
+    empty,
+    empty_like,
+    eye,
+    from_numpy,
+    full,
+    full_like,
+    linspace,
+    normal,
+    ones,
+    ones_like,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
+from .elementwise import (
+    abs,
+    ceil,
+    clamp,
+    cos,
+    erf,
+    exp,
+    expm1,
+    floor,
+    log,
+    log1p,
+    log2,
+    log10,
+    neg,
+    reciprocal,
+    relu,
+    round,
+    rsqrt,
+    sigmoid,
+    sign,
+    sin,
+    sqrt,
+    square,
+    tanh,
+)
+from .embedding import embedding, one_hot
+from .grid import affine_grid, grid_sample
+from .pad import pad
+from .pixel_shuffle import pixel_shuffle, pixel_unshuffle
+from .pooling import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
+from .group_norm import group_norm, instance_norm, layer_norm, rms_norm
+from .linear import bilinear, linear
+from .loss import cross_entropy, multi_margin_loss, nll_loss
+from .loss_binary import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    dice_loss,
+    sigmoid_focal_loss,
+)
+from .loss_metric import (
+    cosine_embedding_loss,
+    cosine_similarity,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    pairwise_distance,
+    triplet_margin_loss,
+)
+from .loss_regression import huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss
+from .norm import batch_norm, local_response_norm, normalize
+from .indexing import gather, getitem, index_select, scatter_add, take_along_dim
+from .linalg import bmm, dot, einsum, matmul, mm, outer
+from .reductions import (
+    all,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    cumsum,
+    logsumexp,
+    max,
+    mean,
+    min,
+    norm,
+    prod,
+    std,
+    sum,
+    var,
+)
+from .resize import interpolate
+from .selection import masked_fill, where
+from .shape import (
+    cat,
+    chunk,
+    flatten,
+    flip,
+    narrow,
+    permute,
+    repeat,
+    reshape,
+    roll,
+    split,
+    squeeze,
+    stack,
+    t,
+    transpose,
+    unbind,
+    unflatten,
+    unsqueeze,
+    view,
+)
+from .softmax import log_softmax, softmax, softmin
+from .unfold import fold, unfold
+from .unpool import max_unpool1d, max_unpool2d, max_unpool3d
+
+_methods.attach()

@@ -1,0 +1,237 @@
+"""Arithmetic on two operands with broadcasting. Backward sums each gradient back to its operand's shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Function, Tensor
+from ..backend import array_module
+from ..errors import ArgumentError, DtypeError
+from ._shared import operands
+from .broadcast import broadcast_shapes, sum_to
+from .selection import where
+
+
+class _Binary(Function):
+    """f(a, b) elementwise: subclasses give ``compute(a, b)`` and ``gradients(gy)`` before broadcasting is undone."""
+
+    saves_inputs = ()
+    saves_outputs = ()
+
+    def forward(self, a: Any, b: Any) -> Any:
+        try:
+            return self.compute(a, b)
+        except ValueError:
+            broadcast_shapes(self.name, a.shape, b.shape)
+            raise
+
+    def backward(self, gy: Tensor) -> tuple[Tensor | None, ...]:
+        return tuple(
+            [
+                None if gradient is None else sum_to(gradient, shape)
+                for gradient, shape in zip(self.gradients(gy), self.input_shapes, strict=True)
+            ]
+        )
+
+    def compute(self, a: Any, b: Any) -> Any:
+        """The operation on arrays."""
+
+    def gradients(self, gy: Tensor) -> Any:
+        """The gradients of a and b in the shape of the result, None where not needed."""
+
+
+class Add(_Binary):
+    def compute(self, a: Any, b: Any) -> Any:
+        return a + b
+
+    def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        return gy, gy
+
+
+class Sub(_Binary):
+    def compute(self, a: Any, b: Any) -> Any:
+        return a - b
+
+    def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        return gy, -gy if self.needs_input_grad[1] else None
+
+
+class Mul(_Binary):
+    saves_inputs = (0, 1)
+
+    def compute(self, a: Any, b: Any) -> Any:
+        return a * b
+
+    def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (a, b), (need_a, need_b) = self.inputs, self.needs_input_grad
+        return gy * b if need_a else None, gy * a if need_b else None
+
+
+class Div(_Binary):
+    saves_inputs = (0, 1)
+
+    def compute(self, a: Any, b: Any) -> Any:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return a / b
+
+    def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (a, b), (need_a, need_b) = self.inputs, self.needs_input_grad
+        ga = gy / b
+        return ga if need_a else None, -ga * (a / b) if need_b else None
+
+
+class Pow(_Binary):
+    saves_inputs = (0, 1)
+
+    def compute(self, a: Any, b: Any) -> Any:
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return a**b
+
+    def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (a, b), (need_a, need_b) = self.inputs, self.needs_input_grad
+        ga = gb = None
+        if need_a:  # where b = 0 the power is constant, also at a = 0
+            flat = b == 0
+            ga = gy * where(flat, 0.0, b * where(flat, 1.0, a) ** (b - 1.0))
+        if need_b:  # where a = 0 ≤ b the power stays as it is
+            zero = (a == 0) & (b >= 0)
+            gb = gy * where(zero, 0.0, a**b * where(zero, 1.0, a).log())
+        return ga, gb
+
+
+class PowScalar(Function):
+    """x to a constant power."""
+
+    saves_inputs = (0,)
+    saves_outputs = ()
+    name = "pow"
+
+    def __init__(self, *, exponent: float):
+        self.exponent = exponent
+
+    def forward(self, x: Any) -> Any:
+        if self.exponent == 2:
+            return x * x
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return x**self.exponent
+
+    def backward(self, gy: Tensor) -> Tensor:
+        (x,) = self.inputs
+        if self.exponent == 0:
+            return gy * 0.0
+        return gy * (self.exponent * x if self.exponent == 2 else self.exponent * pow(x, self.exponent - 1))
+
+
+class _Extremum(_Binary):
+    """The larger or smaller of two; under a tie each gets half of the gradient."""
+
+    saves_inputs = (0, 1)
+
+    def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        a, b = self.input_arrays
+        share = (self.wins(a, b) + 0.5 * (a == b)).astype(gy.dtype)
+        return gy * Tensor(share), gy * Tensor(1 - share)
+
+    def wins(self, a: Any, b: Any) -> Any:
+        """Where a is the one that was chosen."""
+
+
+class Maximum(_Extremum):
+    def compute(self, a: Any, b: Any) -> Any:
+        return array_module(a).maximum(a, b)
+
+    def wins(self, a: Any, b: Any) -> Any:
+        return a > b
+
+
+class Minimum(_Extremum):
+    def compute(self, a: Any, b: Any) -> Any:
+        return array_module(a).minimum(a, b)
+
+    def wins(self, a: Any, b: Any) -> Any:
+        return a < b
+
+
+def add(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
+    """a + alpha · b."""
+    a, b = operands(a, b, "add")
+    return Add()(a, b if alpha == 1 else mul(b, alpha))
+
+
+def sub(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
+    """a − alpha · b."""
+    a, b = operands(a, b, "sub")
+    if a.data.dtype.kind == "b" and b.data.dtype.kind == "b":
+        raise DtypeError("sub: two boolean tensors cannot be subtracted; use ^ or ~ instead")
+    return Sub()(a, b if alpha == 1 else mul(b, alpha))
+
+
+def mul(a: Any, b: Any) -> Tensor:
+    """a · b.  Backward: ga = gy · b, gb = gy · a."""
+    return Mul()(*operands(a, b, "mul"))
+
+
+def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """a / b; integers give float32.  Backward: ga = gy / b, gb = −gy · a / b².
+
+    Args:      rounding_mode: None, "floor" (see :func:`floor_divide`) or "trunc"; these carry no gradient
+    """
+    if rounding_mode == "floor":
+        return floor_divide(a, b)
+    a, b = operands(a, b, "div")
+    integers = a.data.dtype.kind != "f" and b.data.dtype.kind != "f"
+    if integers:
+        a, b = Tensor(a.data.astype(np.float32)), Tensor(b.data.astype(np.float32))
+    if rounding_mode == "trunc":
+        quotient = array_module(a.data).trunc(Div().forward(a.data, b.data))
+        return Tensor(quotient.astype(np.int64) if integers else quotient)
+    if rounding_mode is not None:
+        raise ArgumentError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
+    return Div()(a, b)
+
+
+def pow(a: Any, b: Any) -> Tensor:
+    """a to the power b.
+
+    Backward:  ga = gy · b · a^(b−1), gb = gy · a^b · log a; 0 where b = 0, and where a = 0 ≤ b
+    """
+    if isinstance(a, Tensor) and isinstance(b, int | float | np.number) and not isinstance(b, bool):
+        if a.data.dtype.kind == "f":
+            return PowScalar(exponent=float(b))(a)
+        if isinstance(b, int | np.integer) and b < 0:
+            raise DtypeError(f"pow: integers to the negative power {b} are no integers; convert with .to(minidl.float32)")
+    return Pow()(*operands(a, b, "pow"))
+
+
+def maximum(a: Any, b: Any) -> Tensor:
+    """The larger of a and b, elementwise. Under a tie each gets half of the gradient, as in PyTorch."""
+    return Maximum()(*operands(a, b, "maximum"))
+
+
+def minimum(a: Any, b: Any) -> Tensor:
+    """The smaller of a and b, elementwise. Under a tie each gets half of the gradient, as in PyTorch."""
+    return Minimum()(*operands(a, b, "minimum"))
+
+
+class FloorDivide(_Binary):
+    """⌊a/b⌋ is piecewise constant."""
+
+    def compute(self, a: Any, b: Any) -> Any:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return a // b
+
+    def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        return gy * 0.0, gy * 0.0
+
+
+def floor_divide(a: Any, b: Any) -> Tensor:
+    """⌊a / b⌋. Its gradient is 0."""
+    return FloorDivide()(*operands(a, b, "floor_divide"))
+
+
+def remainder(a: Any, b: Any) -> Tensor:
+    """a − b · ⌊a / b⌋, with the sign of b, as Python's %."""
+    a, b = operands(a, b, "remainder")
+    return a - b * floor_divide(a, b)

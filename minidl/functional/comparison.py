@@ -1,0 +1,104 @@
+"""Comparisons and logic: boolean results, through which no gradient flows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..autograd import Tensor, check_tensor
+from ..backend import array_module
+from ..errors import DtypeError
+from ._shared import operands
+from .broadcast import broadcast_shapes
+
+
+def _compare(op: str, compute: Callable[[Any, Any], Any], a: Any, b: Any) -> Tensor:
+    x, y = (t.data for t in operands(a, b, op))
+    broadcast_shapes(op, x.shape, y.shape)
+    return Tensor(array_module(x).asarray(compute(x, y)))
+
+
+def eq(a: Any, b: Any) -> Tensor:
+    """a = b, elementwise."""
+    return _compare("eq", lambda x, y: x == y, a, b)
+
+
+def ne(a: Any, b: Any) -> Tensor:
+    """a ≠ b, elementwise."""
+    return _compare("ne", lambda x, y: x != y, a, b)
+
+
+def lt(a: Any, b: Any) -> Tensor:
+    """a < b, elementwise."""
+    return _compare("lt", lambda x, y: x < y, a, b)
+
+
+def le(a: Any, b: Any) -> Tensor:
+    """a ≤ b, elementwise."""
+    return _compare("le", lambda x, y: x <= y, a, b)
+
+
+def gt(a: Any, b: Any) -> Tensor:
+    """a > b, elementwise."""
+    return _compare("gt", lambda x, y: x > y, a, b)
+
+
+def ge(a: Any, b: Any) -> Tensor:
+    """a ≥ b, elementwise."""
+    return _compare("ge", lambda x, y: x >= y, a, b)
+
+
+def _bitwise(op: str, compute: Callable[[Any, Any], Any], a: Any, b: Any) -> Tensor:
+    for operand in (a, b):
+        if isinstance(operand, float) or (isinstance(operand, Tensor) and operand.data.dtype.kind == "f"):
+            raise DtypeError(f"{op}: needs boolean or integer operands, not floating-point ones; write a comparison first")
+    return _compare(op, compute, a, b)
+
+
+def bitwise_and(a: Any, b: Any) -> Tensor:
+    """a and b, for booleans or bits."""
+    return _bitwise("bitwise_and", lambda x, y: x & y, a, b)
+
+
+def bitwise_or(a: Any, b: Any) -> Tensor:
+    """a or b, for booleans or bits."""
+    return _bitwise("bitwise_or", lambda x, y: x | y, a, b)
+
+
+def bitwise_xor(a: Any, b: Any) -> Tensor:
+    """Either a or b but not both, for booleans or bits."""
+    return _bitwise("bitwise_xor", lambda x, y: x ^ y, a, b)
+
+
+def bitwise_not(x: Tensor) -> Tensor:
+    """Not x, for booleans or bits."""
+    if check_tensor(x, "bitwise_not", "x").data.dtype.kind == "f":
+        raise DtypeError("bitwise_not: needs a boolean or integer tensor, not a floating-point one")
+    return Tensor(array_module(x.data).invert(x.data))
+
+
+def isnan(x: Tensor) -> Tensor:
+    """Where x is not a number."""
+    return Tensor(array_module(x.data).isnan(check_tensor(x, "isnan", "x").data))
+
+
+def isinf(x: Tensor) -> Tensor:
+    """Where x is infinite."""
+    return Tensor(array_module(x.data).isinf(check_tensor(x, "isinf", "x").data))
+
+
+def isfinite(x: Tensor) -> Tensor:
+    """Where x is neither infinite nor NaN."""
+    return Tensor(array_module(x.data).isfinite(check_tensor(x, "isfinite", "x").data))
+
+
+def equal(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors have the same shape and the same elements."""
+    a, b = check_tensor(a, "equal", "a"), check_tensor(b, "equal", "b")
+    return a.shape == b.shape and bool((a.data == b.data).all())
+
+
+def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether |a − b| ≤ atol + rtol · |b| everywhere."""
+    a, b = check_tensor(a, "allclose", "a"), check_tensor(b, "allclose", "b")
+    return bool(array_module(a.data).allclose(a.data, b.data, rtol=rtol, atol=atol, equal_nan=equal_nan))

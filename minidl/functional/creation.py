@@ -1,0 +1,271 @@
+"""Making tensors: from data, from constants, at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor, check_tensor
+from ..backend import Device, Generator, is_array, stream, to_device, to_numpy
+from ..errors import ArgumentError, ArgumentTypeError, DeviceError, DtypeError
+from .casting import as_dtype
+
+_Size = int | Sequence[int]
+
+
+def _make(array: np.ndarray, dtype: Any, device: Device | str | None, requires_grad: bool) -> Tensor:
+    """A tensor around a fresh host array, converted and moved as asked."""
+    if dtype is not None:
+        array = array.astype(as_dtype(dtype), copy=False)
+    return Tensor(array if device is None else to_device(array, device), requires_grad=requires_grad)
+
+
+def _leaf(data: Any) -> Any:
+    """The first element of nested lists."""
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    return data
+
+
+def tensor(data: Any, dtype: Any = None, device: Device | str | None = None, requires_grad: bool = False) -> Tensor:
+    """A tensor with a copy of `data`.
+
+    Args:      data: numbers in nested lists, a number, an array or a tensor. dtype: by default Python floats become
+               float32, integers int64, booleans bool; arrays and NumPy scalars keep theirs. device: "cpu" or "cuda"
+    Raises:    ArgumentError: ragged lists. DtypeError: elements that are no numbers
+    """
+    if isinstance(data, Tensor):
+        data = data.data
+    if is_array(data):
+        copied = data.copy()
+        if dtype is not None:
+            copied = copied.astype(as_dtype(dtype), copy=False)
+        return Tensor(copied if device is None else to_device(copied, device), requires_grad=requires_grad)
+    first = _leaf(data)
+    if isinstance(first, Tensor):
+        data = _unwrap(data)
+        first = _leaf(data)
+    try:
+        array = np.array(data)
+    except ValueError:
+        raise ArgumentError(f"tensor: the lists are ragged, so they have no shape: {str(data)[:80]}") from None
+    if array.dtype.kind not in "biuf":
+        raise DtypeError(f"tensor: elements must be numbers, got {array.dtype} from {str(data)[:80]}")
+    if not isinstance(first, np.ndarray | np.generic):
+        python_dtypes = {"f": np.float32, "i": np.int64, "u": np.int64}
+        array = array.astype(python_dtypes.get(array.dtype.kind, array.dtype))
+    return _make(array, dtype, device, requires_grad)
+
+
+def _unwrap(data: Any) -> Any:
+    if isinstance(data, list | tuple):
+        return [_unwrap(item) for item in data]
+    return to_numpy(data.data) if isinstance(data, Tensor) else data
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares memory with `array`."""
+    if not isinstance(array, np.ndarray):
+        raise ArgumentTypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}; use minidl.tensor(...)")
+    return Tensor(array)
+
+
+def as_shape(sizes: tuple[Any, ...], op: str) -> tuple[int, ...]:
+    """A shape given as integers or as one sequence."""
+    shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], Sequence) else sizes
+    for size in shape:
+        if isinstance(size, bool) or not isinstance(size, int | np.integer):
+            raise ArgumentTypeError(f"{op}: sizes must be integers, got {shape}")
+        if size < 0:
+            raise ArgumentError(f"{op}: sizes must not be negative, got {shape}")
+    return tuple(int(size) for size in shape)
+
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros, float32 unless said otherwise."""
+    return _make(np.zeros(as_shape(size, "zeros"), as_dtype(dtype or np.float32)), None, device, requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of ones, float32 unless said otherwise."""
+    return _make(np.ones(as_shape(size, "ones"), as_dtype(dtype or np.float32)), None, device, requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of undefined contents, float32 unless said otherwise."""
+    return _make(np.empty(as_shape(size, "empty"), as_dtype(dtype or np.float32)), None, device, requires_grad)
+
+
+def full(size: _Size, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of one value; without dtype: float32, int64 or bool by the value's type."""
+    shape = as_shape((size,), "full")
+    value = tensor(fill_value).data
+    if value.size != 1:
+        raise ArgumentError(f"full: fill_value must be one number, got shape {value.shape}")
+    return _make(np.full(shape, value.reshape(())), dtype, device, requires_grad)
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """An n × m matrix (m = n by default) with ones on the diagonal."""
+    shape = as_shape((n, n if m is None else m), "eye")
+    return _make(np.eye(*shape, dtype=as_dtype(dtype or np.float32)), None, device, requires_grad)
+
+
+def arange(
+    start: float,
+    end: float | None = None,
+    step: float = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """start, start + step, … below `end`; ``arange(n)`` counts from 0. int64 for integers, else float32.
+
+    Raises:    ArgumentError: step is 0, or leads away from end
+    """
+    if end is None:
+        start, end = 0, start
+    if step == 0 or (end - start) * step < 0:
+        raise ArgumentError(f"arange: step {step} never reaches {end} from {start}")
+    if dtype is None:
+        dtype = np.float32 if any(isinstance(v, float | np.floating) for v in (start, end, step)) else np.int64
+    return _make(np.arange(start, end, step), dtype, device, requires_grad)
+
+
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`steps` numbers from start to end, both included, evenly spaced."""
+    (count,) = as_shape((steps,), "linspace")
+    return _make(np.linspace(start, end, count), dtype or np.float32, device, requires_grad)
+
+
+def _like(x: Tensor, op: str, dtype: Any, device: Any) -> dict[str, Any]:
+    x = check_tensor(x, op, "x")
+    return {"dtype": x.dtype if dtype is None else dtype, "device": x.device if device is None else device}
+
+
+def zeros_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros with the shape, dtype and device of x."""
+    return zeros(x.shape, **_like(x, "zeros_like", dtype, device), requires_grad=requires_grad)
+
+
+def ones_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones with the shape, dtype and device of x."""
+    return ones(x.shape, **_like(x, "ones_like", dtype, device), requires_grad=requires_grad)
+
+
+def empty_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Undefined contents with the shape, dtype and device of x."""
+    return empty(x.shape, **_like(x, "empty_like", dtype, device), requires_grad=requires_grad)
+
+
+def full_like(
+    x: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """One value with the shape, dtype and device of x."""
+    return full(x.shape, fill_value, **_like(x, "full_like", dtype, device), requires_grad=requires_grad)
+
+
+def _rng(generator: Generator | None, op: str) -> np.random.Generator:
+    if generator is None:
+        return stream("default").numpy
+    if not isinstance(generator, Generator):
+        raise ArgumentTypeError(f"{op}: generator must be a minidl.Generator, got {type(generator).__name__}")
+    if generator.device.type != "cpu":
+        raise DeviceError(f"{op}: the generator is on {generator.device}; numbers are drawn on the CPU")
+    return generator.numpy
+
+
+def _float_dtype(dtype: Any, op: str) -> np.dtype:
+    found = as_dtype(dtype or np.float32)
+    if found.kind != "f":
+        raise DtypeError(f"{op}: draws floating-point numbers, not {found}; see randint")
+    return found
+
+
+def _draw(method: str, shape: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
+    drawn = dtype if dtype != np.float16 else np.dtype(np.float32)
+    return np.asarray(getattr(rng, method)(shape, dtype=drawn)).astype(dtype, copy=False)
+
+
+def rand(
+    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Uniform numbers in [0, 1). `generator`: whose numbers to take; by default the stream that manual_seed restarts."""
+    array = _draw("random", as_shape(size, "rand"), _float_dtype(dtype, "rand"), _rng(generator, "rand"))
+    return _make(array, None, device, requires_grad)
+
+
+def randn(
+    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Numbers from the standard normal distribution. `generator`: see :func:`rand`."""
+    array = _draw("standard_normal", as_shape(size, "randn"), _float_dtype(dtype, "randn"), _rng(generator, "randn"))
+    return _make(array, None, device, requires_grad)
+
+
+def rand_like(x: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
+    """Uniform numbers in [0, 1) with the shape, dtype and device of x."""
+    return rand(x.shape, generator=generator, **_like(x, "rand_like", dtype, device))
+
+
+def randn_like(x: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
+    """Standard normal numbers with the shape, dtype and device of x."""
+    return randn(x.shape, generator=generator, **_like(x, "randn_like", dtype, device))
+
+
+def randint(
+    low: int,
+    high: int | _Size | None = None,
+    size: _Size | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+) -> Tensor:
+    """Integers in [low, high), int64. ``randint(high, size)`` counts from 0.
+
+    Raises:    ArgumentError: nothing lies in [low, high)
+    """
+    if size is None:
+        low, high, size = 0, low, high
+    if size is None or not isinstance(high, int | np.integer):
+        raise ArgumentTypeError("randint: call it as randint(high, size) or randint(low, high, size)")
+    if low >= high:
+        raise ArgumentError(f"randint: no integer lies in [{low}, {high})")
+    array = np.asarray(_rng(generator, "randint").integers(low, high, as_shape((size,), "randint"), dtype=np.int64))
+    return _make(array, dtype, device, False)
+
+
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
+    """The integers 0 … n − 1 in random order, int64."""
+    (count,) = as_shape((n,), "randperm")
+    return _make(_rng(generator, "randperm").permutation(count).astype(np.int64), dtype, device, False)
+
+
+def normal(
+    mean: float | Tensor = 0.0,
+    std: float | Tensor = 1.0,
+    size: _Size | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+) -> Tensor:
+    """Numbers from the normal distribution; mean and std may be tensors, whose common shape is then the size.
+
+    Raises:    ArgumentError: a negative std, or no size for a mean and std that are numbers
+    """
+    means, stds = (to_numpy(v.data) if isinstance(v, Tensor) else np.asarray(v) for v in (mean, std))
+    if (stds < 0).any():
+        raise ArgumentError(f"normal: std must not be negative, got {stds.min()}")
+    if size is None and not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+        raise ArgumentError("normal: give a size, or a tensor as mean or std")
+    shape = as_shape((size,), "normal") if size is not None else np.broadcast_shapes(means.shape, stds.shape)
+    wanted = _float_dtype(dtype, "normal")
+    array = _draw("standard_normal", shape, wanted, _rng(generator, "normal"))
+    return _make((array * stds + means).astype(wanted), None, device, False)

@@ -1,0 +1,176 @@
+"""Losses of classification: scores of C classes against a label for each element."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd import FusedFunction, Tensor
+from ..backend import array_module
+from ..errors import ArgumentError, ShapeError
+from ._loss_inputs import class_labels, class_weights, pair, scores
+from ._shared import apply_reduction
+from .elementwise import relu
+from .indexing import Gather
+from .selection import masked_fill
+from .shape import Reshape
+from .softmax import log_softmax, shifted
+
+
+class SoftmaxCrossEntropy(FusedFunction):
+    """The cross-entropy of each element with its label, softmax included. See :func:`cross_entropy`."""
+
+    saves_inputs = (0,)
+    saves_outputs = ()
+
+    def __init__(self, *, dim: int, labels: Any):
+        self.dim, self.labels = dim, labels
+
+    def forward(self, x: Any) -> Any:
+        xp = array_module(x)
+        z = shifted(x, self.dim)
+        picked = z[self._places(xp)]
+        e = xp.exp(z, out=z)
+        total = e.sum(axis=self.dim)
+        self.save(e, total)
+        return xp.log(total) - picked
+
+    def backward_array(self, gy: Any) -> Any:
+        e, total = self.saved
+        xp = array_module(e)
+        gx = e * xp.expand_dims(gy / total, self.dim)
+        gx[self._places(xp)] -= gy
+        return gx
+
+    def composite(self, x: Tensor) -> Tensor:
+        return -_pick(log_softmax(x, self.dim), self.dim, self.labels)
+
+    def _places(self, xp: Any) -> tuple[Any, ...]:
+        """The index of every element's labelled class: all other dimensions are counted through."""
+        others = xp.ix_(*[xp.arange(length) for length in self.labels.shape])
+        return (*others[: self.dim], self.labels, *others[self.dim :])
+
+
+def _pick(x: Tensor, dim: int, labels: Any) -> Tensor:
+    """The score of each element's labelled class."""
+    index = Tensor(array_module(labels).expand_dims(labels, dim))
+    return Reshape(shape=labels.shape)(Gather(dim=dim)(x, index))
+
+
+def _reduce(losses: Tensor, labels: Any, ignored: Any | None, weight: Any | None, reduction: str, op: str) -> Tensor:
+    """0 where ignored; the mean is taken over the rest, and by class weights where there are any."""
+    if ignored is not None:
+        losses = masked_fill(losses, Tensor(ignored), 0.0)
+    if reduction != "mean" or (ignored is None and weight is None):
+        return apply_reduction(losses, reduction, op)
+    shares = array_module(labels).ones(labels.shape, losses.dtype) if weight is None else weight[labels]
+    return losses.sum() / Tensor(shares if ignored is None else shares * ~ignored).sum()
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """The negative log-likelihood of the labels under the softmax of the scores.
+
+    Math:      p = softmax(x);  loss_i = −log p[i, t_i] = log Σ_c e^(x[i,c]) − x[i, t_i]
+               with weights and smoothing ε: loss_i = (1 − ε) w[t_i] (−log p[i, t_i]) + ε/C Σ_c w[c] (−log p[i, c])
+               with probabilities q as target: loss_i = −Σ_c w[c] q'[i,c] log p[i,c], q' = (1 − ε) q + ε/C
+    Backward:  ∂/∂x_c log Σ e^x = p_c and ∂/∂x_c x_t = [c = t], so ∂loss_i/∂x = p − y, y the one-hot label;
+               for the mean over n elements gx = (p − y)/n
+    Args:      input: scores (logits) (N, C), (N, C, d1, ...) or (C,). target: class indices (N,), (N, d1, ...) or (), or
+               probabilities of input's shape. weight: one for each class. ignore_index: a label that counts for nothing.
+               reduction: "mean", "sum" or "none"
+    Returns:   a scalar, or target's shape for "none". The mean over class indices is Σ loss_i / Σ w[t_i], without
+               ignored ones; nan if nothing is left (its gradient is then 0); the mean over probabilities divides by their number
+    Raises:    OutOfRangeError: "cross_entropy: target holds the label 4 but there are 4 classes". DtypeError, ShapeError:
+               target is neither class indices nor probabilities. GradientError: weight requires a gradient
+    Source:    Bridle 1990; smoothing: Szegedy et al. 2016, "Rethinking the Inception architecture", section 7
+    """
+    input, dim = scores(input, "cross_entropy")
+    class_weight = class_weights(input, dim, weight, "cross_entropy")
+    if not 0 <= label_smoothing <= 1:
+        raise ArgumentError(f"cross_entropy: label_smoothing must lie between 0 and 1, got {label_smoothing}")
+    classes = input.shape[dim]
+    if isinstance(target, Tensor) and target.is_floating_point() and target.ndim == input.ndim:
+        input, target = pair(input, target, "cross_entropy")
+        if ignore_index >= 0:
+            raise ArgumentError(f"cross_entropy: ignore_index {ignore_index} has no meaning for a target of probabilities")
+        target = (1 - label_smoothing) * target + label_smoothing / classes
+        losses = -(target * _log_probabilities(input, dim, class_weight)).sum(dim)
+        return apply_reduction(losses, reduction, "cross_entropy")
+    labels, ignored = class_labels(input, dim, target, "cross_entropy", ignore_index)
+    losses = SoftmaxCrossEntropy(dim=dim, labels=labels)(input)
+    if class_weight is not None:
+        losses = losses * Tensor(class_weight[labels])
+    if label_smoothing:
+        smooth = -_log_probabilities(input, dim, class_weight).sum(dim)
+        losses = (1 - label_smoothing) * losses + (label_smoothing / classes) * smooth
+    return _reduce(losses, labels, ignored, class_weight, reduction, "cross_entropy")
+
+
+def _log_probabilities(input: Tensor, dim: int, class_weight: Any | None) -> Tensor:
+    """log softmax of the scores, times the class weights."""
+    log_p = log_softmax(input, dim)
+    if class_weight is None:
+        return log_p
+    return log_p * Tensor(class_weight.reshape((-1,) + (1,) * (input.ndim - 1 - dim)))
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """The negative log-likelihood of the labels, from log-probabilities: ``nll_loss(log_softmax(x, 1), t)`` is cross-entropy.
+
+    Math:      loss_i = −w[t_i] · x[i, t_i]
+    Backward:  gx[i, t_i] = −w[t_i] · gy_i, 0 elsewhere
+    Args:      input: log-probabilities; the rest, what is returned and what is raised as in :func:`cross_entropy`
+    """
+    input, dim = scores(input, "nll_loss")
+    class_weight = class_weights(input, dim, weight, "nll_loss")
+    labels, ignored = class_labels(input, dim, target, "nll_loss", ignore_index)
+    losses = -_pick(input, dim, labels)
+    if class_weight is not None:
+        losses = losses * Tensor(class_weight[labels])
+    return _reduce(losses, labels, ignored, class_weight, reduction, "nll_loss")
+
+
+def multi_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+) -> Tensor:
+    """The hinge loss of several classes: the labelled class must score higher than each other one by `margin`.
+
+    Math:      loss_i = Σ_{c ≠ t_i} w[t_i] · max(0, margin − x[i, t_i] + x[i, c])^p / C
+    Args:      input: (N, C) or (C,). target: class indices (N,) or (). p: 1 or 2. weight: one for each class
+    Returns:   a scalar, or (N,) for "none"; the mean is over N, whatever the weights
+    Source:    Crammer & Singer 2001
+    """
+    input, dim = scores(input, "multi_margin_loss")
+    if input.ndim > 2:
+        raise ShapeError(f"multi_margin_loss: input must have shape (N, C) or (C,), got {input.shape}")
+    if p not in (1, 2):
+        raise ArgumentError(f"multi_margin_loss: p must be 1 or 2, got {p}")
+    class_weight = class_weights(input, dim, weight, "multi_margin_loss")
+    labels, _ = class_labels(input, dim, target, "multi_margin_loss")
+    xp = array_module(labels)
+    labelled = xp.arange(input.shape[dim]) == xp.expand_dims(labels, dim)
+    violations = relu(margin - _pick(input, dim, labels).unsqueeze(dim) + input)
+    losses = masked_fill(violations**p, Tensor(labelled), 0.0).sum(dim) / float(input.shape[dim])
+    if class_weight is not None:
+        losses = losses * Tensor(class_weight[labels])
+    return apply_reduction(losses, reduction, "multi_margin_loss")

@@ -1,0 +1,79 @@
+"""Choosing between values by a condition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Function, Tensor, as_tensor, check_tensor
+from ..backend import array_module
+from ..errors import DtypeError, ShapeError
+from ._shared import operands
+from .broadcast import broadcast_shapes, sum_to
+
+
+class Where(Function):
+    """a where the condition holds, b elsewhere; backward sends gy to the one that was chosen."""
+
+    saves_inputs = (0,)
+    saves_outputs = ()
+
+    def forward(self, condition: Any, a: Any, b: Any) -> Any:
+        broadcast_shapes("where", condition.shape, a.shape, b.shape)
+        return array_module(a).where(condition, a, b)
+
+    def backward(self, gy: Tensor) -> tuple[Tensor | None, ...]:
+        condition = self.inputs[0]
+        ga = sum_to(masked_fill(gy, ~condition, 0.0), self.input_shapes[1]) if self.needs_input_grad[1] else None
+        gb = sum_to(masked_fill(gy, condition, 0.0), self.input_shapes[2]) if self.needs_input_grad[2] else None
+        return None, ga, gb
+
+
+class MaskedFill(Function):
+    """A constant where the mask holds; nothing flows back through it there."""
+
+    saves_inputs = (1,)
+    saves_outputs = ()
+
+    def __init__(self, *, value: float):
+        self.value = value
+
+    def forward(self, x: Any, mask: Any) -> Any:
+        xp = array_module(x)
+        return xp.where(mask, xp.asarray(self.value, dtype=x.dtype), x)
+
+    def backward(self, gy: Tensor) -> tuple[Tensor, None]:
+        return MaskedFill(value=0.0)(gy, self.inputs[1]), None
+
+
+def _check_mask(mask: Any, op: str, name: str) -> Tensor:
+    mask = check_tensor(mask, op, name)
+    if mask.data.dtype.kind != "b":
+        raise DtypeError(f"{op}: {name} must be a boolean tensor, got {mask.dtype}; write a comparison such as x > 0")
+    return mask
+
+
+def where(condition: Tensor, a: Any, b: Any) -> Tensor:
+    """a where `condition` holds, b elsewhere, with broadcasting.
+
+    Args:      condition: boolean. a, b: tensors or numbers
+    Raises:    DtypeError: condition is not boolean. ShapeError: shapes that cannot be broadcast together
+    """
+    condition = _check_mask(condition, "where", "condition")
+    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+        a = as_tensor(a, like=Tensor(condition.data.astype(np.float32) if isinstance(a, float) else condition.data))
+    return Where()(condition, *operands(a, b, "where"))
+
+
+def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
+    """`value` where `mask` holds, x elsewhere.
+
+    Args:      mask: boolean, broadcast to x's shape. value: a number (use :func:`where` for a tensor)
+    """
+    x, mask = check_tensor(x, "masked_fill", "x"), _check_mask(mask, "masked_fill", "mask")
+    if isinstance(value, Tensor):
+        return where(mask, value, x)
+    if mask.shape != x.shape and broadcast_shapes("masked_fill", x.shape, mask.shape) != x.shape:
+        raise ShapeError(f"masked_fill: mask of shape {mask.shape} does not fit into x of shape {x.shape}")
+    return MaskedFill(value=value)(x, mask)
