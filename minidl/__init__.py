@@ -10,9 +10,13 @@ and back: a name that both have means the same.
 tensor([2., 4.])
 """
 
+import importlib as _importlib
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 import numpy as _np
 
-from . import autograd, errors, functional
+from . import autograd, errors, functional, nn, optim
 from .autograd import Tensor, enable_grad, grad, is_grad_enabled, no_grad, set_grad_enabled
 from .backend import (
     Device,
@@ -25,6 +29,8 @@ from .backend import (
 )
 from .functional import (
     abs,
+    adaptive_avg_pool1d,
+    adaptive_max_pool1d,
     add,
     all,
     allclose,
@@ -34,6 +40,8 @@ from .functional import (
     arange,
     argmax,
     argmin,
+    avg_pool1d,
+    bilinear,
     bitwise_and,
     bitwise_not,
     bitwise_or,
@@ -42,10 +50,18 @@ from .functional import (
     broadcast_to,
     cat,
     ceil,
+    celu,
     chunk,
     clamp,
     clone,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
     cos,
+    cosine_similarity,
     cumsum,
     div,
     dot,
@@ -78,11 +94,15 @@ from .functional import (
     log10,
     log1p,
     log2,
+    log_softmax,
     logsumexp,
     lt,
     masked_fill,
     matmul,
     max,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
     maximum,
     mean,
     min,
@@ -97,8 +117,13 @@ from .functional import (
     ones,
     ones_like,
     outer,
+    pad,
+    pairwise_distance,
     permute,
+    pixel_shuffle,
+    pixel_unshuffle,
     pow,
+    prelu,
     prod,
     rand,
     rand_like,
@@ -114,9 +139,11 @@ from .functional import (
     round,
     rsqrt,
     scatter_add,
+    selu,
     sigmoid,
     sign,
     sin,
+    softmax,
     split,
     sqrt,
     square,
@@ -140,9 +167,28 @@ from .functional import (
 )
 from .functional import clamp as clip
 
+if _TYPE_CHECKING:
+    from . import data, metrics, training, weights
+    from .weights import load, save
+
 __version__ = "0.1.0"
 
 float32, float64, float16 = _np.dtype("float32"), _np.dtype("float64"), _np.dtype("float16")
 int64, int32, int16, int8, uint8 = (_np.dtype(_name) for _name in ("int64", "int32", "int16", "int8", "uint8"))
 bool = _np.dtype("bool")
 device = Device
+
+_LATER = ("data", "metrics", "training", "weights")
+
+
+def __getattr__(name: str) -> _Any:
+    """Rooms that an import of minidl alone does not need are loaded when they are first asked for."""
+    if name in _LATER:
+        return _importlib.import_module(f"minidl.{name}")
+    if name in ("load", "save"):
+        return getattr(_importlib.import_module("minidl.weights"), name)
+    raise AttributeError(f"module 'minidl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LATER, "load", "save"])

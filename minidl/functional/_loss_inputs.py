@@ -19,11 +19,11 @@ def pair(input: Any, target: Any, op: str, names: tuple[str, str] = ("input", "t
     input, target = operands(input, target, op)
     if input.shape != target.shape:
         raise ShapeError(
-            f"{op}: {names[0]} has shape {input.shape} but {names[1]} has shape {target.shape}; they must be equal, nothing is "
-            "broadcast here: reshape or expand one of them"
+            f"{op}: {names[0]} has shape {input.shape} but {names[1]} has shape {target.shape}; they must be equal "
+            "(a loss does not broadcast): reshape or expand one of them"
         )
     if input.dtype != target.dtype:
-        raise DtypeError(f"{op}: {names[0]} is {input.dtype} but {names[1]} is {target.dtype}; convert one with .to(dtype)")
+        raise DtypeError(f"{op}: {names[0]} is {input.dtype} but {names[1]} is {target.dtype}; use .to(dtype)")
     return input, target
 
 
@@ -48,18 +48,21 @@ def scores(input: Any, op: str) -> tuple[Tensor, int]:
 def class_labels(
     input: Tensor, dim: int, target: Any, op: str, ignore_index: int | None = None
 ) -> tuple[Any, Any | None]:
-    """The label of each element, checked, as an array, and where it is `ignore_index` (None if nowhere; the label is then 0).
+    """The label of each element, checked, as an array, and where it was `ignore_index`: there it is 0 (None: nowhere).
 
-    Args:      input: scores whose dimension `dim` holds the classes. target: integers, of input's shape without that dimension
+    Args:      input: scores whose dimension `dim` holds the classes. target: integers, shaped like input without `dim`
     """
     target = check_tensor(target, op, "target")
     classes, expected = input.shape[dim], input.shape[:dim] + input.shape[dim + 1 :]
     if target.data.dtype.kind not in "iu":
-        raise DtypeError(f"{op}: target must hold class indices as integers, got {target.dtype}; convert it with .to(minidl.int64)")
+        raise DtypeError(
+            f"{op}: target must hold class indices as integers, got {target.dtype}; convert it with .to(minidl.int64)"
+        )
     if target.shape != expected:
-        hint = "one-hot labels become class indices with target.argmax(1)" if target.shape == input.shape else "reshape it"
+        one_hot = target.shape == input.shape
         raise ShapeError(
-            f"{op}: target has shape {target.shape} but input of shape {input.shape} needs class indices of shape {expected}; {hint}"
+            f"{op}: target has shape {target.shape} but input of shape {input.shape} needs class indices of shape "
+            f"{expected}; {f'one-hot labels become indices with target.argmax({dim})' if one_hot else 'reshape it'}"
         )
     labels = target.data
     ignored = None

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..autograd import Tensor
 from . import arithmetic, broadcast, casting, comparison, elementwise, indexing, linalg, reductions, selection, shape, softmax
+from .pad import pad
 
 METHODS: dict[Any, str] = {
     arithmetic: "add sub mul div pow maximum minimum floor_divide remainder",
@@ -54,6 +55,7 @@ OPERATORS = {
     "int": casting.int_,
     "bool": casting.bool_,
     "clip": elementwise.clamp,
+    "pad": pad,
     "where": lambda x, condition, other: selection.where(condition, x, other),
 }
 

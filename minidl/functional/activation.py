@@ -112,7 +112,8 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.ndim > 1 or weight.numel() not in (1, channels):
         raise ShapeError(
-            f"prelu: weight of shape {weight.shape} does not fit x {x.shape}; it must hold 1 slope, or {channels}, one for each channel"
+            f"prelu: weight of shape {weight.shape} does not fit x {x.shape}; it must hold 1 slope, or {channels}, "
+            "one for each channel"
         )
     if weight.numel() != 1:
         weight = reshape(weight, channels, *(1,) * (x.ndim - 2))

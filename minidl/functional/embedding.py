@@ -39,7 +39,8 @@ def embedding(indices: Tensor, weight: Tensor, padding_idx: int | None = None) -
     Backward:  gweight[v] = Σ of gy over the places whose index is v; 0 for v = padding_idx
     Args:      indices: integers, any shape. weight: (V, D). padding_idx: a row that is not trained (−1: the last)
     Returns:   (*indices.shape, D)
-    Raises:    OutOfRangeError: "embedding: index 7 is out of range for a table of 5 rows". DtypeError: indices are no integers
+    Raises:    OutOfRangeError: "embedding: index 7 is out of range for a table of 5 rows".
+               DtypeError: indices are no integers
     """
     places = _integers(indices, "embedding")
     weight = require_floating(weight, "embedding", "weight")
@@ -64,7 +65,7 @@ def one_hot(indices: Tensor, num_classes: int = -1) -> Tensor:
     places = _integers(indices, "one_hot")
     if num_classes == -1:
         if places.size == 0:
-            raise ArgumentError(f"one_hot: num_classes cannot be worked out from no indices (shape {places.shape}); give it")
+            raise ArgumentError(f"one_hot: no indices (shape {places.shape}), so num_classes must be given")
         num_classes = int(places.max()) + 1
     elif num_classes < 1:
         raise ArgumentError(f"one_hot: num_classes must be positive, or -1 to work it out, got {num_classes}")

@@ -43,7 +43,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Math:      y[…, o] = Σ_i w[o, i] · x[…, i] + b[o], that is y = x wᵀ + b
     Backward:  gx = gy w;  gw = gyᵀ x and gb = Σ gy, over all but the last dimension
-    Args:      x: (..., I). weight: (O, I), or (I,) for a single output without a dimension of its own. bias: (O,) or None
+    Args:      x: (..., I). weight: (O, I), or (I,) for one output without a dimension of its own. bias: (O,) or None
     Returns:   (..., O)
     Raises:    ShapeError: "linear: x has 5 features but weight (10, 4) expects 4 (x (8, 5))"
     """
@@ -83,8 +83,8 @@ def bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | None = None)
     outputs, size1, size2 = weight.shape
     if x1.shape[-1:] != (size1,) or x2.shape[-1:] != (size2,) or x1.shape[:-1] != x2.shape[:-1]:
         raise ShapeError(
-            f"bilinear: x1 {x1.shape} and x2 {x2.shape} do not fit weight {weight.shape}; they must be (..., {size1}) and "
-            f"(..., {size2}) with equal leading dimensions"
+            f"bilinear: x1 {x1.shape} and x2 {x2.shape} do not fit weight {weight.shape}; they must be (..., {size1}) "
+            f"and (..., {size2}) with equal leading dimensions"
         )
     rows1, rows2 = x1.reshape(-1, size1), x2.reshape(-1, size2)
     forms = (matmul(rows1, weight) * rows2).sum(-1)  # (O, N)

@@ -78,17 +78,18 @@ def cross_entropy(
     """The negative log-likelihood of the labels under the softmax of the scores.
 
     Math:      p = softmax(x);  loss_i = −log p[i, t_i] = log Σ_c e^(x[i,c]) − x[i, t_i]
-               with weights and smoothing ε: loss_i = (1 − ε) w[t_i] (−log p[i, t_i]) + ε/C Σ_c w[c] (−log p[i, c])
-               with probabilities q as target: loss_i = −Σ_c w[c] q'[i,c] log p[i,c], q' = (1 − ε) q + ε/C
+               with weights w and smoothing ε: loss_i = −(1 − ε) w[t_i] log p[i, t_i] − ε/C Σ_c w[c] log p[i, c]
+               with probabilities q as target: loss_i = −Σ_c w[c] q'[i, c] log p[i, c], q' = (1 − ε) q + ε/C
     Backward:  ∂/∂x_c log Σ e^x = p_c and ∂/∂x_c x_t = [c = t], so ∂loss_i/∂x = p − y, y the one-hot label;
                for the mean over n elements gx = (p − y)/n
-    Args:      input: scores (logits) (N, C), (N, C, d1, ...) or (C,). target: class indices (N,), (N, d1, ...) or (), or
-               probabilities of input's shape. weight: one for each class. ignore_index: a label that counts for nothing.
-               reduction: "mean", "sum" or "none"
-    Returns:   a scalar, or target's shape for "none". The mean over class indices is Σ loss_i / Σ w[t_i], without
-               ignored ones; nan if nothing is left (its gradient is then 0); the mean over probabilities divides by their number
-    Raises:    OutOfRangeError: "cross_entropy: target holds the label 4 but there are 4 classes". DtypeError, ShapeError:
-               target is neither class indices nor probabilities. GradientError: weight requires a gradient
+    Args:      input: scores (logits) (N, C), (N, C, d1, ...) or (C,). target: class indices (N,), (N, d1, ...) or (),
+               or probabilities of input's shape. weight: one for each class. ignore_index: a label that counts for
+               nothing. reduction: "mean", "sum" or "none"
+    Returns:   a scalar; for "none" input's shape without C. The mean over class indices is Σ loss_i / Σ w[t_i], without
+               the ignored ones; if nothing is left it is nan, with gradient 0. The mean over probabilities is Σ loss_i / n
+    Raises:    OutOfRangeError: "cross_entropy: target holds the label 4 but there are 4 classes …".
+               DtypeError, ShapeError: target is neither class indices nor probabilities.
+               GradientError: weight requires a gradient
     Source:    Bridle 1990; smoothing: Szegedy et al. 2016, "Rethinking the Inception architecture", section 7
     """
     input, dim = scores(input, "cross_entropy")
@@ -99,7 +100,7 @@ def cross_entropy(
     if isinstance(target, Tensor) and target.is_floating_point() and target.ndim == input.ndim:
         input, target = pair(input, target, "cross_entropy")
         if ignore_index >= 0:
-            raise ArgumentError(f"cross_entropy: ignore_index {ignore_index} has no meaning for a target of probabilities")
+            raise ArgumentError(f"cross_entropy: ignore_index {ignore_index} has no meaning for probabilities; drop it")
         target = (1 - label_smoothing) * target + label_smoothing / classes
         losses = -(target * _log_probabilities(input, dim, class_weight)).sum(dim)
         return apply_reduction(losses, reduction, "cross_entropy")
@@ -129,7 +130,7 @@ def nll_loss(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
-    """The negative log-likelihood of the labels, from log-probabilities: ``nll_loss(log_softmax(x, 1), t)`` is cross-entropy.
+    """The negative log-likelihood of the labels: ``nll_loss(log_softmax(x, 1), t)`` is ``cross_entropy(x, t)``.
 
     Math:      loss_i = −w[t_i] · x[i, t_i]
     Backward:  gx[i, t_i] = −w[t_i] · gy_i, 0 elsewhere

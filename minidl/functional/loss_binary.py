@@ -51,8 +51,8 @@ def binary_cross_entropy(
     inside = (input.data >= 0) & (input.data <= 1)
     if not inside.all():
         raise ArgumentError(
-            f"binary_cross_entropy: input must lie between 0 and 1, got {float(input.data[~inside].ravel()[0])}; apply sigmoid "
-            "first, or use binary_cross_entropy_with_logits"
+            f"binary_cross_entropy: input must lie between 0 and 1, got {float(input.data[~inside].ravel()[0])}; apply "
+            "sigmoid first, or use binary_cross_entropy_with_logits"
         )
     losses = weighted(BinaryCrossEntropy()(input, target), weight, "binary_cross_entropy")
     return apply_reduction(losses, reduction, "binary_cross_entropy")
@@ -90,8 +90,8 @@ def sigmoid_focal_loss(
 
     Math:      p = σ(x), q = p t + (1 − p)(1 − t) the probability of the right answer;
                loss = (α t + (1 − α)(1 − t)) · (1 − q)^γ · (−log q)
-    Args:      inputs: scores (logits). targets: 0 or 1, of inputs' shape. alpha: the weight of a yes, against 1 − α of a no,
-               or −1 for none. gamma: 0 leaves the cross-entropy as it is
+    Args:      inputs: scores (logits). targets: 0 or 1, of inputs' shape. alpha: the weight of a yes, against 1 − α of
+               a no; −1 for no weights. gamma: 0 leaves the cross-entropy as it is
     Source:    Lin et al. 2017, "Focal loss for dense object detection", eq. 5; names and defaults are torchvision's
     """
     op = "sigmoid_focal_loss"
@@ -110,8 +110,8 @@ def dice_loss(input: Tensor, target: Tensor, smooth: float = 1.0, *, reduction: 
     """One minus the Dice coefficient of each sample: how little a predicted mask overlaps the true one.
 
     Math:      loss_n = 1 − (2 Σ x t + smooth) / (Σ x + Σ t + smooth), the sums over all elements of sample n
-    Args:      input: probabilities (N, ...). target: 0 or 1, of input's shape. smooth: makes two empty masks a perfect match,
-               and the loss of a nearly empty one smooth
+    Args:      input: probabilities (N, ...). target: 0 or 1, of input's shape. smooth: makes two empty masks a perfect
+               match, and the loss of a nearly empty one smooth
     Returns:   a scalar, or (N,) for "none"
     Source:    Milletari, Navab & Ahmadi 2016, "V-Net", section 3, with plain sums in the denominator instead of squares
     """

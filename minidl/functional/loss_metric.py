@@ -51,7 +51,8 @@ def cosine_embedding_loss(
     target = check_tensor(target, op, "target")
     if x1.ndim not in (1, 2) or target.shape != x1.shape[:-1]:
         raise ShapeError(
-            f"{op}: inputs must be (N, D) with target (N,), or (D,) with target (); got inputs {x1.shape}, target {target.shape}"
+            f"{op}: inputs must be (N, D) with target (N,), or (D,) with target (); got inputs {x1.shape} and target "
+            f"{target.shape}"
         )
     squares = ((x1 * x1).sum(-1) + 1e-12) * ((x2 * x2).sum(-1) + 1e-12)
     cosine = (x1 * x2).sum(-1) / sqrt(squares)
@@ -104,10 +105,10 @@ def triplet_margin_loss(
     Source:    Schroff, Kalenichenko & Philbin 2015, "FaceNet", eq. 2; swap: Balntas et al. 2016
     """
     op = "triplet_margin_loss"
-    ranks = {check_tensor(x, op, name).ndim for x, name in ((anchor, "anchor"), (positive, "positive"), (negative, "negative"))}
-    if len(ranks) != 1:
+    named = {"anchor": anchor, "positive": positive, "negative": negative}
+    if len({check_tensor(x, op, name).ndim for name, x in named.items()}) != 1:
         raise ShapeError(
-            f"{op}: anchor, positive and negative must have as many dimensions as each other, got shapes {anchor.shape}, "
+            f"{op}: anchor, positive and negative must have equally many dimensions, got shapes {anchor.shape}, "
             f"{positive.shape} and {negative.shape}"
         )
     if not margin > 0:

@@ -63,8 +63,8 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
 
     Math:      loss = t (log t − x), 0 · log 0 = 0;  log_target: loss = eᵗ (t − x)
     Args:      input: LOG-probabilities. target: probabilities, or their logarithms if log_target.
-               reduction: "batchmean" divides the sum by the number of samples, which is the divergence; "mean" divides it
-               by the number of elements, as in PyTorch
+               reduction: "batchmean" divides the sum by the number of samples, which gives the divergence; "mean"
+               divides it by the number of elements, as in PyTorch
     Source:    Kullback & Leibler 1951
     """
     input, target = pair(input, target, "kl_div")

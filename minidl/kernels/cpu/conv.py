@@ -50,11 +50,11 @@ def conv_input_grad(
     channels of gy, the second those of gx, and the first may multiply by zeros: the cheaper one is taken.
     """
     windows = Windows(w.shape[2:], stride, padding, dilation)
-    out_channels, group_in = w.shape[:2]
-    group_out, in_channels = out_channels // groups, group_in * groups
-    taps = math.prod(_taps_per_phase(windows))
-    interleaving = out_channels * taps * (group_in * math.prod(stride) + GATHER_COST * (taps > 1))
-    spreading = in_channels * math.prod(w.shape[2:]) * (group_out + SCATTER_COST)
+    (out_channels, group_in), phases, taps = w.shape[:2], math.prod(stride), math.prod(_taps_per_phase(windows))
+    gathering = GATHER_COST if taps > 1 else 0
+    interleaving = math.prod(size) / phases * out_channels * taps * (group_in * phases + gathering)
+    columns = math.prod(gy.shape[2:]) * group_in * groups * math.prod(w.shape[2:])
+    spreading = columns * (out_channels // groups + SCATTER_COST)
     input_grad = _interleaved_input_grad if interleaving <= spreading else _spread_input_grad
     return input_grad(gy, w, size, windows, groups)
 

@@ -43,7 +43,7 @@ _BLOCK = 1 << 14  # elements whose temporaries fit into the L2 cache
 def erf(x: np.ndarray) -> np.ndarray:
     """The error function 2/√π ∫₀ˣ e^(−t²) dt, to about 2e-16 in float64.
 
-    Math:      |x| ≤ 0.46875: erf x = x · p(x²)/q(x²);  beyond: erf |x| = 1 − e^(−x²) · p(|x|)/q(|x|), with other p and q
+    Math:      |x| ≤ 0.46875: erf x = x · p(x²)/q(x²);  beyond: erf |x| = 1 − e^(−x²) · p(|x|)/q(|x|), other p and q
     Source:    Cody 1969, "Rational Chebyshev approximations for the error function". He has a third form for |x| > 4;
                there erf is so close to 1 that the second one serves
     """

@@ -1,0 +1,222 @@
+"""Activation layers: settings around the functions of :mod:`minidl.functional`, with PyTorch's arguments.
+
+``inplace`` is accepted for PyTorch's sake and changes nothing: the result is a new tensor, and equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from .. import functional as F
+from ..autograd import Tensor
+from .module import Module, Parameter
+
+
+class _Activation(Module):
+    """Calls ``function`` with the settings that ``settings`` names."""
+
+    function: ClassVar[Callable[..., Tensor]]
+    settings: ClassVar[tuple[str, ...]] = ()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, *[getattr(self, name) for name in self.settings])
+
+    def extra_repr(self) -> str:
+        shown = [f"{name}={getattr(self, name)!r}" for name in self.settings]
+        return ", ".join(shown + ["inplace=True"] * getattr(self, "inplace", False))
+
+
+class _Inplace(_Activation):
+    def __init__(self, inplace: bool = False):
+        super().__init__()
+        self.inplace = inplace
+
+
+class ReLU(_Inplace):
+    """max(x, 0). See :func:`minidl.functional.relu`."""
+
+    function = staticmethod(F.relu)
+
+
+class ReLU6(_Inplace):
+    """min(max(x, 0), 6). See :func:`minidl.functional.relu6`."""
+
+    function = staticmethod(F.relu6)
+
+
+class SELU(_Inplace):
+    """The self-normalizing exponential unit. See :func:`minidl.functional.selu`."""
+
+    function = staticmethod(F.selu)
+
+
+class SiLU(_Inplace):
+    """x · sigmoid(x). See :func:`minidl.functional.silu`."""
+
+    function = staticmethod(F.silu)
+
+
+class Mish(_Inplace):
+    """x · tanh(softplus(x)). See :func:`minidl.functional.mish`."""
+
+    function = staticmethod(F.mish)
+
+
+class Hardswish(_Inplace):
+    """x · relu6(x + 3) / 6. See :func:`minidl.functional.hardswish`."""
+
+    function = staticmethod(F.hardswish)
+
+
+class Hardsigmoid(_Inplace):
+    """relu6(x + 3) / 6. See :func:`minidl.functional.hardsigmoid`."""
+
+    function = staticmethod(F.hardsigmoid)
+
+
+class Sigmoid(_Activation):
+    """1 / (1 + e⁻ˣ). See :func:`minidl.functional.sigmoid`."""
+
+    function = staticmethod(F.sigmoid)
+
+
+class Tanh(_Activation):
+    """The hyperbolic tangent. See :func:`minidl.functional.tanh`."""
+
+    function = staticmethod(F.tanh)
+
+
+class LogSigmoid(_Activation):
+    """log sigmoid(x). See :func:`minidl.functional.logsigmoid`."""
+
+    function = staticmethod(F.logsigmoid)
+
+
+class Softsign(_Activation):
+    """x / (1 + |x|). See :func:`minidl.functional.softsign`."""
+
+    function = staticmethod(F.softsign)
+
+
+class LeakyReLU(_Activation):
+    """x where x > 0, else negative_slope · x. See :func:`minidl.functional.leaky_relu`."""
+
+    function = staticmethod(F.leaky_relu)
+    settings = ("negative_slope",)
+
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False):
+        super().__init__()
+        self.negative_slope, self.inplace = negative_slope, inplace
+
+
+class ELU(_Activation):
+    """The exponential linear unit. See :func:`minidl.functional.elu`."""
+
+    function = staticmethod(F.elu)
+    settings = ("alpha",)
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False):
+        super().__init__()
+        self.alpha, self.inplace = alpha, inplace
+
+
+class CELU(_Activation):
+    """The continuously differentiable exponential unit. See :func:`minidl.functional.celu`."""
+
+    function = staticmethod(F.celu)
+    settings = ("alpha",)
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False):
+        super().__init__()
+        self.alpha, self.inplace = alpha, inplace
+
+
+class GELU(_Activation):
+    """x · Φ(x). See :func:`minidl.functional.gelu`."""
+
+    function = staticmethod(F.gelu)
+    settings = ("approximate",)
+
+    def __init__(self, approximate: str = "none"):
+        super().__init__()
+        self.approximate = approximate
+
+
+class Hardtanh(_Activation):
+    """x limited to [min_val, max_val]. See :func:`minidl.functional.hardtanh`."""
+
+    function = staticmethod(F.hardtanh)
+    settings = ("min_val", "max_val")
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False):
+        super().__init__()
+        self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
+
+
+class Softplus(_Activation):
+    """log(1 + e^(beta · x)) / beta. See :func:`minidl.functional.softplus`."""
+
+    function = staticmethod(F.softplus)
+    settings = ("beta", "threshold")
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0):
+        super().__init__()
+        self.beta, self.threshold = beta, threshold
+
+
+class Threshold(_Activation):
+    """x where x > threshold, else `value`. See :func:`minidl.functional.threshold`."""
+
+    function = staticmethod(F.threshold)
+    settings = ("threshold", "value")
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False):
+        super().__init__()
+        self.threshold, self.value, self.inplace = threshold, value, inplace
+
+
+class PReLU(Module):
+    """Leaky ReLU with learnt slopes, which start at `init`. See :func:`minidl.functional.prelu`.
+
+    Args:      num_parameters: 1, or the number of channels
+    """
+
+    weight: Parameter
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None):
+        super().__init__()
+        self.num_parameters, self.init = num_parameters, init
+        self.weight = Parameter(F.full((num_parameters,), float(init), dtype=dtype, device=device))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.prelu(x, self.weight)
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+
+class _AlongDim(_Activation):
+    settings = ("dim",)
+
+    def __init__(self, dim: int | None = None):
+        super().__init__()
+        self.dim = dim
+
+
+class Softmax(_AlongDim):
+    """Probabilities along `dim`, which must be given. See :func:`minidl.functional.softmax`."""
+
+    function = staticmethod(F.softmax)
+
+
+class LogSoftmax(_AlongDim):
+    """Log-probabilities along `dim`, which must be given. See :func:`minidl.functional.log_softmax`."""
+
+    function = staticmethod(F.log_softmax)
+
+
+class Softmin(_AlongDim):
+    """softmax(−x) along `dim`, which must be given. See :func:`minidl.functional.softmin`."""
+
+    function = staticmethod(F.softmin)

@@ -1,0 +1,232 @@
+"""What all optimizers share: parameter groups, the loop over parameters, and the state dict.
+
+An optimizer defines ``_check_settings(group)`` and ``_update(data, grad, state, group)``, which works on arrays: it
+changes `data` in place and keeps what it must remember in the dict `state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..autograd import Tensor, enable_grad
+from ..errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, StateDictError
+from ..nn.module import zero_grad
+
+Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
+
+
+class Optimizer:
+    """Base of the optimizers.
+
+    Args:      params: the parameters; or dicts, each a group {"params": parameters, setting: value, …} whose settings
+               take the place of the defaults. defaults: the settings of groups that do not say otherwise
+    Attributes: param_groups: list of such dicts, complete. A setting, such as ``group["lr"]``, may change at any time.
+               state: parameter → dict of what its updates remember (arrays, and the count "step")
+    Raises:    ArgumentError: no parameters at all, one that is the result of an operation, one given twice, or a
+               setting out of its range. ArgumentTypeError: a thing that is no Tensor
+    """
+
+    def __init__(self, params: Parameters, defaults: dict[str, Any]):
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
+            raise ArgumentTypeError(
+                f"{self._name}: params is a {type(params).__name__}; give model.parameters() or a list"
+            )
+        groups: list[Any] = list(params)
+        if not groups:
+            raise ArgumentError(f"{self._name}: got an empty parameter list; has the model parameters at all?")
+        for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
+            self.add_param_group(group)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Train more parameters, with settings of their own where the dict has any (such as a released backbone)."""
+        if not isinstance(param_group, dict) or "params" not in param_group:
+            raise ArgumentTypeError(
+                f"{self._name}: a parameter group is a dict with the key 'params', got {param_group!r}"
+            )
+        params = param_group["params"]
+        if isinstance(params, set):
+            raise ArgumentTypeError(f"{self._name}: params is a set, whose order changes from run to run; use a list")
+        params = [params] if isinstance(params, Tensor) else list(params)
+        taken = {id(parameter) for group in self.param_groups for parameter in group["params"]}
+        for i, parameter in enumerate(params):
+            if not isinstance(parameter, Tensor):
+                raise ArgumentTypeError(f"{self._name}: params[{i}] is a {type(parameter).__name__}, not a Tensor")
+            if not parameter.is_leaf:
+                raise ArgumentError(
+                    f"{self._name}: params[{i}] of shape {tuple(parameter.shape)} is the result of an operation; "
+                    "only leaves can be trained"
+                )
+            if id(parameter) in taken:
+                raise ArgumentError(
+                    f"{self._name}: params[{i}] of shape {tuple(parameter.shape)} is in this optimizer already; "
+                    "a parameter can be in one group only, once"
+                )
+            taken.add(id(parameter))
+        group = {**self.defaults, **param_group, "params": params}
+        self._check_settings(group)
+        self.param_groups.append(group)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or set them to zeros."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                zero_grad(parameter, set_to_none)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient, in place.
+
+        Args:      closure: computes the loss and its gradients anew, and is called first
+        Returns:   what the closure returned, or None
+        Raises:    ShapeError, DtypeError: a gradient, set by hand, that does not fit its parameter
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    data, grad = parameter.data, parameter.grad.data
+                    self._check_gradient(data, grad)
+                    self._update(data, grad, self.state.setdefault(parameter, {}), group)
+                    parameter.bump_version()
+        return loss
+
+    def _check_gradient(self, data: Any, grad: Any) -> None:
+        if grad.shape != data.shape:
+            raise ShapeError(f"{self._name}: a parameter of shape {data.shape} has a gradient of shape {grad.shape}")
+        if grad.dtype != data.dtype:
+            raise DtypeError(f"{self._name}: a parameter of dtype {data.dtype} has a gradient of dtype {grad.dtype}")
+
+    # ------------------------------------------------------------------ for the rules
+
+    def _check_settings(self, group: dict[str, Any]) -> None:
+        """Raise ArgumentError where a setting of the group is out of its range."""
+        raise NotImplementedError
+
+    def _update(self, data: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Change `data` in place by `grad`, which stays as it is."""
+        raise NotImplementedError
+
+    def _check_not_negative(self, group: dict[str, Any], *names: str) -> None:
+        for name in names:
+            if not isinstance(group[name], Real) or not group[name] >= 0:  # refuses NaN too
+                raise ArgumentError(f"{self._name}: {name} must be a number ≥ 0, got {group[name]!r}")
+
+    # ------------------------------------------------------------------ state
+
+    def state_dict(self) -> dict[str, Any]:
+        """The settings of all groups, and what the updates remember, by the parameter's position.
+
+        Returns:   {"state": {position: {name: array or number}},
+                    "param_groups": [{"params": positions, setting: value}]}; the arrays are those in use, not copies
+        """
+        positions: dict[int, int] = {}
+        groups = []
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                positions[id(parameter)] = len(positions)
+            groups.append({**group, "params": [positions[id(parameter)] for parameter in group["params"]]})
+        state = {positions[id(parameter)]: dict(entries) for parameter, entries in self.state.items() if entries}
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over settings and memory from :meth:`state_dict`, cast to each parameter's dtype and device.
+
+        Everything is checked before anything changes. Keys that have become strings, as in JSON, are understood.
+
+        Raises:    StateDictError: other numbers of groups or parameters, or arrays of other shapes
+        """
+        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
+            raise StateDictError(f"{self._name}.load_state_dict: needs a dict with the keys 'state' and 'param_groups'")
+        saved = state_dict["param_groups"]
+        sizes, own_sizes = ([len(group["params"]) for group in groups] for groups in (saved, self.param_groups))
+        if sizes != own_sizes:
+            raise StateDictError(
+                f"{self._name}.load_state_dict: the saved groups have {sizes} parameters, those here {own_sizes}"
+            )
+        parameters = {
+            int(position): parameter
+            for group, own in zip(saved, self.param_groups, strict=True)
+            for position, parameter in zip(group["params"], own["params"], strict=True)
+        }
+        state: dict[Tensor, dict[str, Any]] = {}
+        for position, entries in state_dict["state"].items():
+            parameter = parameters.get(int(position))
+            if parameter is None:
+                raise StateDictError(f"{self._name}.load_state_dict: parameter {position} of the state is in no group")
+            state[parameter] = {
+                name: self._restored(value, parameter, f"{name!r} of parameter {position}")
+                for name, value in entries.items()
+                if value is not None  # PyTorch's way to say that there is no momentum yet
+            }
+        groups = []
+        for group, own in zip(saved, self.param_groups, strict=True):
+            settings = {name: tuple(value) if isinstance(value, list) else value for name, value in group.items()}
+            groups.append({**own, **settings, "params": own["params"]})
+            self._check_settings(groups[-1])
+        self.param_groups[:] = groups
+        self.state = state
+
+    def _restored(self, value: Any, parameter: Tensor, what: str) -> Any:
+        """A copy of an entry of the state: a count as a number, anything else as an array like the parameter."""
+        array = value.data if isinstance(value, Tensor) else value
+        if what.startswith("'step'"):
+            return int(array)
+        if not backend.is_array(array) or array.shape != parameter.shape:
+            found = f"shape {array.shape}" if backend.is_array(array) else type(array).__name__
+            raise StateDictError(
+                f"{self._name}.load_state_dict: {what} must be an array of shape {parameter.shape}, got {found}"
+            )
+        return backend.to_device(array.astype(parameter.dtype), parameter.device)
+
+    def __repr__(self) -> str:
+        groups = []
+        for i, group in enumerate(self.param_groups):
+            settings = "".join(f"\n    {name}: {group[name]}" for name in sorted(group) if name != "params")
+            groups.append(f"\n  group {i}: {len(group['params'])} parameters{settings}")
+        return f"{self._name}({''.join(groups)}\n)"
+
+
+def scratch(tag: str, like: Any) -> Any:
+    """Memory of the shape of `like`, used again by the next update; on a GPU, CuPy's pool does that."""
+    if isinstance(like, np.ndarray):
+        return backend.scratch(f"optim.{tag}", like.shape, like.dtype)
+    return backend.array_module(like).empty_like(like)
+
+
+def add_scaled(target: Any, source: Any, factor: float) -> None:
+    """target ← target + factor · source, in place and without a fresh temporary."""
+    product = scratch("product", target)
+    backend.array_module(target).multiply(source, factor, out=product)
+    target += product
+
+
+def descent_gradient(data: Any, grad: Any, group: dict[str, Any]) -> Any:
+    """±grad + weight_decay · data, minus where the group maximizes: `grad` itself if that is all, else scratch."""
+    if not group["weight_decay"] and not group["maximize"]:
+        return grad
+    total = scratch("gradient", data)
+    xp = backend.array_module(data)
+    xp.multiply(data, float(group["weight_decay"]), out=total)
+    (xp.subtract if group["maximize"] else xp.add)(total, grad, out=total)
+    return total
+
+
+def zeros_in_state(state: dict[str, Any], name: str, data: Any) -> Any:
+    """The array that the state remembers under `name`, zeros at first."""
+    if name not in state:
+        state[name] = backend.array_module(data).zeros_like(data)
+    return state[name]

@@ -1,0 +1,71 @@
+"""RMSprop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import array_module
+from .optimizer import Optimizer, Parameters, add_scaled, descent_gradient, scratch, zeros_in_state
+
+
+class RMSprop(Optimizer):
+    """The gradient over the root of its mean square.
+
+    Math:      g ← ±grad + weight_decay · p                 (minus if maximize)
+               s ← alpha · s + (1 − alpha) g²
+               a ← alpha · a + (1 − alpha) g, if centered
+               d = g / (√s + eps), or g / (√(s − a²) + eps) if centered
+               b ← momentum · b + d;  p ← p − lr · b        (b = d without momentum)
+    Args:      params, lr, alpha, eps, weight_decay, momentum, centered, maximize: as in the formula
+    Raises:    ArgumentError: a negative setting
+    Source:    Tieleman & Hinton 2012, lecture 6e; Graves 2013, eq. 38–45 (centered). Where rounding makes s − a²
+               negative it is taken to be 0
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
+    ):
+        defaults: dict[str, Any] = dict(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
+        super().__init__(params, {**defaults, "centered": centered, "maximize": maximize})
+
+    def _check_settings(self, group: dict[str, Any]) -> None:
+        self._check_not_negative(group, "lr", "alpha", "eps", "weight_decay", "momentum")
+
+    def _update(self, data: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+        xp = array_module(data)
+        alpha, momentum, lr = float(group["alpha"]), float(group["momentum"]), float(group["lr"])
+        state["step"] = state.get("step", 0) + 1
+        grad = descent_gradient(data, grad, group)
+
+        mean_square = zeros_in_state(state, "square_avg", data)
+        mean_square *= alpha
+        work = scratch("work", data)
+        xp.multiply(grad, grad, out=work)
+        add_scaled(mean_square, work, 1 - alpha)
+        if group["centered"]:
+            mean = zeros_in_state(state, "grad_avg", data)
+            mean *= alpha
+            add_scaled(mean, grad, 1 - alpha)
+            xp.multiply(mean, mean, out=work)
+            xp.subtract(mean_square, work, out=work)
+            xp.maximum(work, 0, out=work)
+            xp.sqrt(work, out=work)
+        else:
+            xp.sqrt(mean_square, out=work)
+        work += float(group["eps"])
+        xp.divide(grad, work, out=work)
+        if momentum:
+            buffer = zeros_in_state(state, "momentum_buffer", data)
+            buffer *= momentum
+            buffer += work
+            work = buffer
+        add_scaled(data, work, -lr)
