@@ -178,7 +178,7 @@ def draw(axes, values, title):
     axes.set(title=title, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
 
 
-draw(left, sigmoid(plane @ np.array([6.0, 6.0]) - 3), "one neuron (OR): a straight line")
+draw(left, sigmoid(plane @ np.array([6.0, 6.0]) - 3), "one neuron: at best 3 of 4 corners")
 jitter = np.array([[0, 0], [0, 0.03], [0, -0.03], [0, 0]])  # (0, 1) and (1, 0) land on the same spot
 middle.scatter(*(hidden + jitter).T, c=colors, s=90, edgecolors="white", zorder=3)
 middle.plot([0.25, 1.1], [-0.1, 0.75], "k--", label="the output neuron's line")

@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import minidl as ml
+
+settings.register_profile("minidl", deadline=None)  # a busy machine is no failure
+settings.load_profile("minidl")
 
 
 def pytest_addoption(parser):

@@ -127,7 +127,7 @@ def test_a_turned_box_encloses_its_object():
     assert x1 <= columns.min() and y1 <= rows.min() and x2 >= columns.max() + 1 and y2 >= rows.max() + 1
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 5), st.integers(0, 7), st.integers(0, 3))
 def test_random_crops_move_all_together_or_drop_the_object(seed, row, column, padding):
     sample = marked(row=row, column=column)
@@ -139,7 +139,7 @@ def test_random_crops_move_all_together_or_drop_the_object(seed, row, column, pa
         assert after["boxes"].shape == (0, 4) and after["masks"].shape == (0, 4, 5) and after["labels"].shape == (0,)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6))
 def test_random_resized_crops_move_all_together(seed):
     sample = marked(20, 30, row=3, column=4, h=14, w=20)

@@ -36,7 +36,7 @@ def op(request):
 
 
 def test_second_derivative_with_respect_to_the_weight():
-    """DeZero crashes here: its weight gradient looks for an attribute that a convolution's weight does not have."""
+    """DeZero crashes here: the backward of its weight gradient takes a weak reference to its output for a gradient."""
     x, w = ml.randn(2, 3, 5, 5, dtype=ml.float64), ml.randn(4, 3, 3, 3, dtype=ml.float64, requires_grad=True)
     y = F.conv2d(x, w, stride=2, padding=1)
     (gw,) = ml.grad((y**3).sum(), [w], create_graph=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidl.autograd import Tensor
@@ -29,6 +29,7 @@ def test_integer_scores_and_tensors():
     assert roc_auc(Tensor(np.array([3.0, 1.0], np.float32)), Tensor(np.array([False, True]))) == 0.0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=30))
 def test_area_counts_pairs(samples):
     scores, true = np.array([s for s, _ in samples], float), np.array([int(t) for _, t in samples])

@@ -96,7 +96,13 @@ def test_one_cycle_moves_momentum_against_the_rate():
 def test_one_cycle_three_phases_and_no_momentum():
     optimizer = make_optimizer()
     scheduler = lr_scheduler.OneCycleLR(
-        optimizer, 1.0, total_steps=21, pct_start=2 / 7, three_phase=True, cycle_momentum=False, anneal_strategy="linear"
+        optimizer,
+        1.0,
+        total_steps=21,
+        pct_start=2 / 7,
+        three_phase=True,
+        cycle_momentum=False,
+        anneal_strategy="linear",
     )
     found = rates(optimizer, scheduler, 20)[:, 0]
     np.testing.assert_allclose(found[[0, 5, 10, 20]], [1 / 25, 1, 1 / 25, 1 / 25e4], rtol=1e-12)
@@ -317,6 +323,16 @@ def test_continues_from_last_epoch(make):
     np.testing.assert_allclose(rates(second, make(second, 10, last_epoch=6), 5), whole[7:13], rtol=1e-12)
 
 
+def test_one_cycle_continues_from_last_epoch():
+    optimizer = make_optimizer(momentum=0.9)
+    whole = rates(optimizer, lr_scheduler.OneCycleLR(optimizer, 1.0, 20), 15)
+    second = make_optimizer(momentum=0.9)
+    lr_scheduler.OneCycleLR(second, 1.0, 20)
+    found = rates(second, lr_scheduler.OneCycleLR(second, 1.0, 20, last_epoch=9), 5)
+    np.testing.assert_allclose(found, whole[10:], rtol=1e-12)
+    assert second.param_groups[0]["momentum"] == pytest.approx(optimizer.param_groups[0]["momentum"])
+
+
 def sequential(**change):
     optimizer = make_optimizer()
     schedulers = [lr_scheduler.StepLR(optimizer, 2), lr_scheduler.StepLR(optimizer, 3)]
@@ -332,14 +348,30 @@ def one_cycle(**settings):
     "call, error, message",
     [
         (lambda: lr_scheduler.StepLR(3, 2), ArgumentTypeError, "StepLR: expected an Optimizer, got int"),
-        (lambda: lr_scheduler.StepLR(make_optimizer(), 0), ArgumentError, "StepLR: step_size must be a positive integer, got 0"),
+        (
+            lambda: lr_scheduler.StepLR(make_optimizer(), 0),
+            ArgumentError,
+            "StepLR: step_size must be a positive integer, got 0",
+        ),
         (lambda: lr_scheduler.StepLR(make_optimizer(), 1, last_epoch=3), ArgumentError, "needs 'initial_lr'"),
         (lambda: lr_scheduler.ConstantLR(make_optimizer(), 2), ArgumentError, "factor must lie between 0 and 1, got 2"),
         (lambda: lr_scheduler.LinearLR(make_optimizer(), 0), ArgumentError, "needs 0 < start_factor ≤ 1"),
-        (lambda: lr_scheduler.LinearLR(make_optimizer(), 1, total_iters=0), ArgumentError, "total_iters must be positive"),
+        (
+            lambda: lr_scheduler.LinearLR(make_optimizer(), 1, total_iters=0),
+            ArgumentError,
+            "total_iters must be positive",
+        ),
         (lambda: lr_scheduler.CosineAnnealingLR(make_optimizer(), 0), ArgumentError, "T_max must be positive, got 0"),
-        (lambda: lr_scheduler.LambdaLR(make_optimizer(), [abs]), ArgumentError, "lr_lambda: .* 2 parameter groups but 1"),
-        (lambda: lr_scheduler.CosineAnnealingWarmRestarts(make_optimizer(), 1.5), ArgumentError, "T_0 must be a positive int"),
+        (
+            lambda: lr_scheduler.LambdaLR(make_optimizer(), [abs]),
+            ArgumentError,
+            "lr_lambda: .* 2 parameter groups but 1",
+        ),
+        (
+            lambda: lr_scheduler.CosineAnnealingWarmRestarts(make_optimizer(), 1.5),
+            ArgumentError,
+            "T_0 must be a positive int",
+        ),
         (
             lambda: lr_scheduler.CosineAnnealingWarmRestarts(make_optimizer(), 2).step(-1),
             ArgumentError,
@@ -348,16 +380,28 @@ def one_cycle(**settings):
         (lambda: one_cycle(total_steps=None), ArgumentError, "give total_steps, or both epochs and steps_per_epoch"),
         (lambda: one_cycle(total_steps=0), ArgumentError, "total_steps must be a positive integer"),
         (lambda: one_cycle(pct_start=1.5), ArgumentError, "pct_start must lie between 0 and 1, got 1.5"),
-        (lambda: one_cycle(anneal_strategy="log"), ArgumentError, "anneal_strategy must be 'cos' or 'linear', got 'log'"),
+        (
+            lambda: one_cycle(anneal_strategy="log"),
+            ArgumentError,
+            "anneal_strategy must be 'cos' or 'linear', got 'log'",
+        ),
         (lambda: lr_scheduler.OneCycleLR(make_optimizer("Adagrad"), 1.0, 9), ArgumentError, "Adagrad has no momentum"),
         (lambda: sequential(milestones=[]), ArgumentError, "one milestone fewer than schedulers, got 0 and 2"),
-        (lambda: sequential(optimizer=make_optimizer()), ArgumentError, r"schedulers\[0\] belongs to another optimizer"),
+        (
+            lambda: sequential(optimizer=make_optimizer()),
+            ArgumentError,
+            r"schedulers\[0\] belongs to another optimizer",
+        ),
         (
             lambda: sequential(schedulers=[lr_scheduler.ReduceLROnPlateau(make_optimizer())], milestones=[]),
             ArgumentError,
             "is a ReduceLROnPlateau, whose step needs a metric",
         ),
-        (lambda: lr_scheduler.ReduceLROnPlateau(make_optimizer(), factor=1), ArgumentError, "factor must be < 1, got 1"),
+        (
+            lambda: lr_scheduler.ReduceLROnPlateau(make_optimizer(), factor=1),
+            ArgumentError,
+            "factor must be < 1, got 1",
+        ),
         (lambda: lr_scheduler.ReduceLROnPlateau(make_optimizer(), "low"), ArgumentError, "mode must be 'min' or 'max'"),
         (
             lambda: lr_scheduler.ReduceLROnPlateau(make_optimizer(), threshold_mode="x"),
@@ -365,7 +409,11 @@ def one_cycle(**settings):
             "threshold_mode must be 'rel' or 'abs'",
         ),
         (lambda: lr_scheduler.StepLR(make_optimizer(), 2).load_state_dict({}), StateDictError, "needs the entries"),
-        (lambda: sequential().load_state_dict({"_schedulers": [{}]}), StateDictError, "1 schedulers were saved, 2 are here"),
+        (
+            lambda: sequential().load_state_dict({"_schedulers": [{}]}),
+            StateDictError,
+            "1 schedulers were saved, 2 are here",
+        ),
     ],
 )
 def test_errors(call, error, message):

@@ -228,7 +228,7 @@ class TestStateDict:
         optimizer, _ = trained(lr=0.1)
         state = optimizer.state_dict()
         state["param_groups"][1]["lr"] = -1.0
-        with pytest.raises(ArgumentError, match="Adam: lr must be ≥ 0, got -1.0"):
+        with pytest.raises(ArgumentError, match="Adam: lr must be a number ≥ 0, got -1.0"):
             optimizer.load_state_dict(state)
         assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.5]
 
@@ -254,26 +254,41 @@ class TestStateDict:
     "call, error, message",
     [
         (lambda: optim.SGD([]), ArgumentError, "SGD: got an empty parameter list"),
-        (lambda: optim.SGD(parameter(1)), ArgumentTypeError, "params is one Tensor; put it in a list"),
+        (lambda: optim.SGD(parameter(1)), ArgumentTypeError, "params is a Parameter; give model.parameters"),
+        (lambda: optim.SGD(None), ArgumentTypeError, "params is a NoneType"),
+        (lambda: optim.SGD([{"lr": 1.0}]), ArgumentTypeError, "a dict with the key 'params', got {'lr': 1.0}"),
+        (lambda: optim.SGD([parameter(1)], lr="0.1"), ArgumentError, "lr must be a number ≥ 0, got '0.1'"),
         (lambda: optim.SGD([np.ones(2)]), ArgumentTypeError, r"params\[0\] is a ndarray, not a Tensor"),
         (lambda: optim.SGD([("w", parameter(1))]), ArgumentTypeError, r"params\[0\] is a tuple"),
-        (lambda: optim.SGD([parameter(1) * 2]), ArgumentError, r"params\[0\] of shape \(1,\) is the result of an operation"),
+        (
+            lambda: optim.SGD([parameter(1) * 2]),
+            ArgumentError,
+            r"params\[0\] of shape \(1,\) is the result of an operation",
+        ),
         (lambda: optim.SGD([p := parameter(1), p]), ArgumentError, "is in this optimizer already"),
         (lambda: optim.SGD([{"params": [p := parameter(1)]}, {"params": p}]), ArgumentError, "in one group only"),
         (lambda: optim.SGD([{"params": {parameter(1)}}]), ArgumentTypeError, "params is a set"),
-        (lambda: optim.SGD([parameter(1)]).add_param_group([]), ArgumentTypeError, "a parameter group is a dict, got list"),
-        (lambda: optim.SGD([parameter(1)], lr=-1), ArgumentError, "SGD: lr must be ≥ 0, got -1"),
-        (lambda: optim.SGD([parameter(1)], lr=float("nan")), ArgumentError, "SGD: lr must be ≥ 0, got nan"),
-        (lambda: optim.SGD([parameter(1)], momentum=-1), ArgumentError, "momentum must be ≥ 0"),
-        (lambda: optim.SGD([parameter(1)], weight_decay=-1), ArgumentError, "weight_decay must be ≥ 0"),
-        (lambda: optim.SGD([parameter(1)], nesterov=True), ArgumentError, "nesterov needs momentum > 0 and dampening 0"),
-        (lambda: optim.SGD([{"params": parameter(1), "lr": -1}]), ArgumentError, "lr must be ≥ 0"),
+        (
+            lambda: optim.SGD([parameter(1)]).add_param_group([]),
+            ArgumentTypeError,
+            r"a parameter group is a dict with the key 'params', got \[\]",
+        ),
+        (lambda: optim.SGD([parameter(1)], lr=-1), ArgumentError, "SGD: lr must be a number ≥ 0, got -1"),
+        (lambda: optim.SGD([parameter(1)], lr=float("nan")), ArgumentError, "SGD: lr must be a number ≥ 0, got nan"),
+        (lambda: optim.SGD([parameter(1)], momentum=-1), ArgumentError, "momentum must be a number ≥ 0"),
+        (lambda: optim.SGD([parameter(1)], weight_decay=-1), ArgumentError, "weight_decay must be a number ≥ 0"),
+        (
+            lambda: optim.SGD([parameter(1)], nesterov=True),
+            ArgumentError,
+            "nesterov needs momentum > 0 and dampening 0",
+        ),
+        (lambda: optim.SGD([{"params": parameter(1), "lr": -1}]), ArgumentError, "lr must be a number ≥ 0"),
         (lambda: optim.Adam([parameter(1)], betas=(0.9, 1.0)), ArgumentError, r"betas must be .* got \(0.9, 1.0\)"),
         (lambda: optim.Adam([parameter(1)], betas=(-0.1, 0.9)), ArgumentError, "betas must be two numbers"),
         (lambda: optim.AdamW([parameter(1)], betas=(0.9,)), ArgumentError, "AdamW: betas must be two numbers"),
-        (lambda: optim.Adam([parameter(1)], eps=-1), ArgumentError, "eps must be ≥ 0"),
-        (lambda: optim.RMSprop([parameter(1)], alpha=-1), ArgumentError, "RMSprop: alpha must be ≥ 0"),
-        (lambda: optim.Adagrad([parameter(1)], lr_decay=-1), ArgumentError, "Adagrad: lr_decay must be ≥ 0"),
+        (lambda: optim.Adam([parameter(1)], eps=-1), ArgumentError, "eps must be a number ≥ 0"),
+        (lambda: optim.RMSprop([parameter(1)], alpha=-1), ArgumentError, "RMSprop: alpha must be a number ≥ 0"),
+        (lambda: optim.Adagrad([parameter(1)], lr_decay=-1), ArgumentError, "Adagrad: lr_decay must be a number ≥ 0"),
     ],
 )
 def test_errors(call, error, message):

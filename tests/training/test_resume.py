@@ -84,6 +84,25 @@ def assert_same(one, other):
         np.testing.assert_array_equal(tensor.data, tensor2.data, err_msg=name)
 
 
+@pytest.fixture
+def usual_signals():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupting(at, calls, interrupt):
+    """The loss function, which is interrupted in its call number `at`."""
+
+    def loss_fn(outputs, targets):
+        calls.append(1)
+        if len(calls) == at:
+            interrupt()
+        return squared_error(outputs, targets)
+
+    return loss_fn
+
+
 @pytest.mark.parametrize("suffix", ["npz", "safetensors"])
 @pytest.mark.parametrize(
     "settings",
@@ -149,6 +168,38 @@ def test_early_stopping_is_resumed(tmp_path):
     assert_same(session(2, epochs=9, early_stopping=stopper(), checkpoint=path, resume=True), whole)
 
 
+class Noise(Callback):
+    """Remembers, and draws random numbers, in every step."""
+
+    def __init__(self):
+        self.total, self.steps = 0.0, 0
+
+    def on_step_end(self, run):
+        self.total, self.steps = self.total + ml.rand(()).item(), self.steps + 1
+
+    def state_dict(self):
+        return {"total": self.total, "steps": self.steps}
+
+    def load_state_dict(self, state):
+        self.total, self.steps = state["total"], state["steps"]
+
+
+@pytest.mark.parametrize("how", ["killed", "ctrl-c"])
+def test_callbacks_with_a_memory_are_resumed(tmp_path, usual_signals, how):
+    whole, resumed = Noise(), Noise()
+    session(callbacks=[whole])
+    checkpoint = Checkpoint(tmp_path / "run.npz", every_steps=3)
+    if how == "killed":
+        with pytest.raises(Kill, match="now"):
+            session(callbacks=[Noise(), RaiseAt(Kill("now"), step=8)], checkpoint=checkpoint)
+    else:
+        loss_fn = interrupting(7, [], lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt, match="^$"):
+            session(callbacks=[Noise()], checkpoint=checkpoint, loss_fn=loss_fn)
+    session(seed=2, callbacks=[resumed], checkpoint=checkpoint, resume=True)
+    assert (resumed.total, resumed.steps) == (whole.total, whole.steps)
+
+
 def test_a_callback_that_comes_later_starts_afresh(tmp_path):
     path = tmp_path / "run.npz"
     session(checkpoint=path, epochs=2)
@@ -157,25 +208,6 @@ def test_a_callback_that_comes_later_starts_afresh(tmp_path):
 
 
 # Ctrl-C --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def usual_signals():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def interrupting(at, calls, interrupt):
-    """The loss function, which is interrupted in its call number `at`."""
-
-    def loss_fn(outputs, targets):
-        calls.append(1)
-        if len(calls) == at:
-            interrupt()
-        return squared_error(outputs, targets)
-
-    return loss_fn
 
 
 def raise_interrupt(*_):
@@ -196,12 +228,12 @@ def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path, usual_signals, at):
     assert_same(session(seed=2, checkpoint=path, resume=True), whole)
 
 
-@pytest.mark.parametrize("end", [{"step": 7}, {"epoch": 2}], ids=str)
-def test_ctrl_c_in_a_callback(tmp_path, end):
+@pytest.mark.parametrize(("end", "saved"), [({"step": 7}, BATCHES), ({"epoch": 2}, 2 * BATCHES)])
+def test_an_interrupt_raised_by_a_callback(tmp_path, end, saved):
     path = tmp_path / "run.npz"
     with pytest.raises(KeyboardInterrupt, match="^$"):
         session(callbacks=[RaiseAt(KeyboardInterrupt(), **end)], checkpoint=path)
-    assert load(path)["step"] == end.get("step", 2 * BATCHES)
+    assert load(path)["step"] == saved
     assert_same(session(seed=2, checkpoint=path, resume=True), session())
 
 
