@@ -65,8 +65,6 @@ class GradcheckError(MinidlError, RuntimeError, AssertionError):
 class StateDictError(MinidlError, RuntimeError, KeyError):
     """A state dict whose keys or shapes do not fit the module."""
 
-    __str__ = MinidlError.__str__  # KeyError would quote the message
-
 
 class FileFormatError(MinidlError, RuntimeError, ValueError):
     """A file that is truncated, corrupt, hostile, or not of the format that its name says."""
@@ -79,13 +77,9 @@ class DatasetError(MinidlError, RuntimeError, ValueError):
 class DownloadError(DatasetError, OSError):
     """A download that failed, stalled or did not match its checksum. Nothing is left behind."""
 
-    __str__ = MinidlError.__str__  # OSError has a format of its own
-
 
 class MissingPackageError(MinidlError, ImportError):
     """An optional package that this call needs is not installed. The message says what to install."""
-
-    __str__ = MinidlError.__str__  # ImportError has a format of its own
 
 
 class NonFiniteError(MinidlError, RuntimeError, FloatingPointError):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..backend import device_of, is_array
+from ..backend import array_module, device_of, is_array
 from ..errors import ArgumentTypeError, DeviceError, DtypeError, GradientError, InPlaceError, NotTwiceDifferentiable
 from .grad_mode import _mode, enable_grad, is_grad_enabled
 from .tensor import Tensor
@@ -40,12 +40,14 @@ class Function:
         saves_inputs, saves_outputs: the positions that backward reads through ``inputs`` and ``output(i)``; None means
             all. Naming them frees the rest early
         non_differentiable: output positions that never carry a gradient, such as indices
+        is_view: the one output may share memory with the one input, so that a write to the input changes it too
         name: for messages; the class name in snake_case unless set
     """
 
     saves_inputs: ClassVar[tuple[int, ...] | None] = None
     saves_outputs: ClassVar[tuple[int, ...] | None] = None
     non_differentiable: ClassVar[tuple[int, ...]] = ()
+    is_view: ClassVar[bool] = False
     name: ClassVar[str] = "function"
 
     apply = _Apply()
@@ -62,6 +64,7 @@ class Function:
     _versions: tuple[int, ...] = ()
     _output_metas: tuple[tuple[tuple[int, ...], np.dtype], ...] = ()
     _hooks: dict[int, list[Callable[..., Any]]] | None = None
+    retained: dict[int, Tensor] | None = None  # outputs that keep their gradient: see Tensor.retain_grad
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
@@ -81,7 +84,9 @@ class Function:
     def __call__(self, *inputs: Tensor) -> Any:
         """Run the forward pass; record this node if grad mode is on and an input requires a gradient."""
         if self._applied:
-            raise GradientError(f"{self.name}: this instance was already applied; each application needs an instance of its own")
+            raise GradientError(
+                f"{self.name}: this instance was already applied; each application needs an instance of its own"
+            )
         arrays = []
         recorded = False
         for x in inputs:
@@ -119,9 +124,9 @@ class Function:
         kept = self.saves_inputs
         if kept is None:
             self.input_arrays = tuple(arrays)
-            self._versions = tuple([x._version for x in inputs])
         elif kept:
             self.input_arrays = tuple([array if i in kept else None for i, array in enumerate(arrays)])
+        if self.input_arrays or self.is_view:
             self._versions = tuple([x._version for x in inputs])
         kept = self.saves_outputs
         if kept is None:
@@ -143,7 +148,8 @@ class Function:
 
     def _refuse(self, value: Any, position: int) -> None:
         raise ArgumentTypeError(
-            f"{self.name}: input {position} must be a Tensor, got {type(value).__name__}; wrap data with minidl.tensor(...), "
+            f"{self.name}: input {position} must be a Tensor, got {type(value).__name__}; wrap data with "
+            "minidl.tensor(...), "
             "and pass settings by keyword"
         )
 
@@ -159,7 +165,8 @@ class Function:
         devices = [device_of(array) for array in arrays]
         if any(device != devices[0] for device in devices):
             raise DeviceError(
-                f"{self.name}: inputs are on different devices ({', '.join(map(str, devices))}); move them with .to(device)"
+                f"{self.name}: inputs are on different devices ({', '.join(map(str, devices))}); move them with "
+                ".to(device)"
             )
         dtypes = [array.dtype for array in arrays if array.dtype.kind == "f"]
         if any(dtype != dtypes[0] for dtype in dtypes):
@@ -189,7 +196,9 @@ class Function:
         source, position = edge
         if isinstance(source, Tensor):
             if source.data is not array:
-                raise InPlaceError(f"{self.name}: data of an input was replaced after the forward pass; run the forward pass again")
+                raise InPlaceError(
+                    f"{self.name}: data of an input was replaced after the forward pass; run the forward pass again"
+                )
             return source
         x = _wrap(array)
         x.grad_fn, x._output_index, x._requires_grad = source, position, True
@@ -215,16 +224,23 @@ class Function:
                 f"backward: the graph through {self.name} was already freed by an earlier backward pass; "
                 "pass retain_graph=True to the first one, or run the forward pass again"
             )
-        for edge, array, version in zip(self.edges, self.input_arrays, self._versions, strict=bool(self._versions)):
-            if array is not None and edge is not None and isinstance(edge[0], Tensor) and edge[0]._version != version:
+        for edge, array, version in zip(self.edges, self.input_arrays, self._versions, strict=False):
+            if array is None or edge is None:
+                continue
+            source = edge[0]
+            while isinstance(source, Function) and source.is_view and not source._released:
+                version, source = source._versions[0], source.edges[0][0]  # type: ignore[index]
+            if isinstance(source, Tensor) and source._version != version and _overlap(array, source.data):
                 raise InPlaceError(
-                    f"backward: a tensor of shape {array.shape} that {self.name} has saved was changed in place since the forward "
-                    "pass (by an optimizer step?); run the forward pass again before backward"
+                    f"backward: a tensor of shape {array.shape} that {self.name} has saved was changed in place since "
+                    "the "
+                    "forward pass (by an optimizer step?); run the forward pass again before backward"
                 )
 
     def release(self) -> None:
         """Free what was saved for backward."""
-        self.saved = self.input_arrays = self.output_arrays = self._versions = ()
+        self.saved = self.input_arrays = self.output_arrays = ()
+        self._hooks = self.retained = None
         self._released = True
 
     def __repr__(self) -> str:
@@ -245,7 +261,9 @@ class FusedFunction(Function):
 
     def composite(self, *inputs: Any) -> Any:
         """The same mathematics from operations that can be differentiated again."""
-        raise NotTwiceDifferentiable(f"{self.name}: its gradient cannot itself be differentiated (it has no composite form)")
+        raise NotTwiceDifferentiable(
+            f"{self.name}: its gradient cannot itself be differentiated (it has no composite form)"
+        )
 
     def backward(self, *gys: Tensor) -> Any:
         if not is_grad_enabled():
@@ -258,15 +276,15 @@ class FusedFunction(Function):
         """Differentiate the composite, from its outputs to proxies of the inputs and no further."""
         from .engine import run
 
-        needs = self.needs_input_grad
-        proxies = tuple(Alias()(x) if need else x.detach() for x, need in zip(self.inputs, needs, strict=True))
+        proxies = [Alias()(x) if x._requires_grad else x for x in self.inputs]
         with enable_grad():
             outputs = self.composite(*proxies)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         seeds = [(y, gy) for y, gy in zip(outputs, gys, strict=True) if y._requires_grad]
-        wanted = [proxy for proxy, need in zip(proxies, needs, strict=True) if need]
-        found = iter(run(seeds, wanted, create_graph=True, retain_graph=True, stop_at_targets=True))
-        return tuple(next(found) if need else None for need in needs)
+        barrier = {proxy.grad_fn for proxy in proxies if proxy.grad_fn is not None}
+        wanted = [proxy for proxy, need in zip(proxies, self.needs_input_grad, strict=True) if need]
+        found = iter(run(seeds, wanted, create_graph=True, retain_graph=True, barrier=barrier))
+        return tuple([next(found) if need else None for need in self.needs_input_grad])
 
 
 class Alias(Function):
@@ -274,6 +292,7 @@ class Alias(Function):
 
     saves_inputs = ()
     saves_outputs = ()
+    is_view = True
 
     def forward(self, x: Any) -> Any:
         return x
@@ -284,6 +303,10 @@ class Alias(Function):
 
 def _edge(x: Tensor) -> Edge:
     return (x, 0) if x.grad_fn is None else (x.grad_fn, x._output_index)
+
+
+def _overlap(a: Any, b: Any) -> bool:
+    return bool(array_module(a).may_share_memory(a, b))
 
 
 def _wrap(array: Any) -> Tensor:

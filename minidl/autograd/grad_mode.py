@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import threading
-from collections.abc import Callable
-from contextlib import ContextDecorator
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, ClassVar
+
+from ..errors import ArgumentTypeError
 
 
 class _Mode(threading.local):
@@ -20,7 +23,7 @@ def is_grad_enabled() -> bool:
     return _mode.enabled
 
 
-class set_grad_enabled(ContextDecorator):  # lower case, as PyTorch spells it
+class GradMode:
     """Record operations or not, inside a ``with`` block or a decorated function; restored under exceptions too."""
 
     def __init__(self, enabled: bool):
@@ -34,26 +37,74 @@ class set_grad_enabled(ContextDecorator):  # lower case, as PyTorch spells it
     def __exit__(self, *exception: object) -> None:
         _mode.enabled = self._previous.pop()
 
-    def _recreate_cm(self) -> set_grad_enabled:  # a decorated function gets one of its own for each call and thread
-        return set_grad_enabled(self._enabled)
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if not callable(function):
+            raise ArgumentTypeError(f"{type(self).__name__}: expected a function to decorate, got {function!r}")
+        enabled = self._enabled
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with GradMode(enabled):
+                return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        def generate(*args: Any, **kwargs: Any) -> Any:
+            return (yield from _steps(function(*args, **kwargs), enabled))
+
+        return generate if inspect.isgeneratorfunction(function) else call
 
 
-class _FixedMode(set_grad_enabled):
-    _value: bool
+def _steps(generator: Generator[Any, Any, Any], enabled: bool) -> Generator[Any, Any, Any]:
+    """A generator whose own steps run in the mode, while its consumer's mode stays as it is in between."""
+    resume: Callable[[], Any] = functools.partial(next, generator)
+    while True:
+        try:
+            with GradMode(enabled):
+                value = resume()
+        except StopIteration as stop:
+            return stop.value
+        try:
+            sent = yield value
+            resume = functools.partial(generator.send, sent)
+        except GeneratorExit:
+            generator.close()
+            raise
+        except BaseException as error:
+            resume = functools.partial(generator.throw, error)
+
+
+class set_grad_enabled(GradMode):  # lower case, as PyTorch spells it
+    """Record operations or not: from this call on, or as a ``with`` block or decorator only there."""
+
+    def __init__(self, enabled: bool):
+        super().__init__(enabled)
+        super().__enter__()
+        self._entered = False  # the call has done it; the with block that may follow must not do it again
+
+    def __enter__(self) -> None:
+        if self._entered:
+            super().__enter__()
+        self._entered = True
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        self.__exit__()
+        return super().__call__(function)
+
+
+class _FixedMode(GradMode):
+    """A mode that also decorates without parentheses."""
+
+    _value: ClassVar[bool]
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        mode = super().__new__(cls)
-        if function is None:
-            return mode
-        mode.__init__()  # type: ignore[misc]
-        return mode(function)
+        return super().__new__(cls) if function is None else cls()(function)
 
-    def __init__(self, function: Callable[..., Any] | None = None):
+    def __init__(self, function: None = None):
         super().__init__(self._value)
 
 
 class no_grad(_FixedMode):
-    """Do not record operations: ``with no_grad():`` or ``@no_grad()``. Results do not require gradients."""
+    """Do not record operations: ``with no_grad():``, ``@no_grad`` or ``@no_grad()``. Results require no gradients."""
 
     _value = False
 

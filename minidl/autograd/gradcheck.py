@@ -17,6 +17,9 @@ from .tensor import Tensor
 KINK_THRESHOLD = 1e-3
 """How much the one-sided derivatives may differ, relative to max(1, |derivative|), before a kink is suspected."""
 
+JUMP_THRESHOLD = 1e3
+"""How large a derivative may be before a jump is suspected."""
+
 
 def gradcheck(
     fn: Callable[..., Any],
@@ -30,16 +33,17 @@ def gradcheck(
 ) -> bool:
     """Check the gradients of `fn` at `inputs` against central differences.
 
-    Math:      with a random cotangent v and s(x) = ⟨v, fn(x)⟩, the analytic gradient g = Jᵀv must satisfy, for each element i,
-               |gᵢ − n| ≤ atol + rtol · |n|,  n = (s(x + eps·eᵢ) − s(x − eps·eᵢ)) / (2 eps).
+    Math:      with a random cotangent v and s(x) = ⟨v, fn(x)⟩, the analytic gradient g = Jᵀv must satisfy, for each
+               element i, |gᵢ − n| ≤ atol + rtol · |n|,  n = (s(x + eps·eᵢ) − s(x − eps·eᵢ)) / (2 eps).
                A cotangent of ones would be blind to errors in softmax and batch norm, whose gradients sum to 0
     Args:      fn: Tensors to a Tensor or a tuple of them; deterministic. A Module has its parameters checked as well.
                inputs: those that require gradients are checked; they must be float64.
-               mode: "full" checks every element; "directional" ⟨g, u⟩ along three random directions u, in a few calls of fn.
+               mode: "full" checks every element; "directional" ⟨g, u⟩ along three random directions u, in few calls.
                raise_exception: return False instead of raising
     Returns:   True
-    Raises:    GradcheckError: a gradient is wrong (the worst element, with its index and both values), `fn` has a kink or jump at
-               the point, changes its inputs, or gives two answers for one question. DtypeError: an input is not float64
+    Raises:    GradcheckError: a gradient is wrong (the worst element, with its index and both values), `fn` has a kink
+               or jump at the point, changes its inputs, or gives two answers for one question.
+               DtypeError: an input is not float64
     Source:    Griewank & Walther 2008, ch. 3, for ⟨v, J u⟩ = ⟨Jᵀv, u⟩
     """
     if mode not in ("full", "directional"):
@@ -77,6 +81,10 @@ def gradgradcheck(
         cotangents = [Tensor(to_device(rng.standard_normal(y.shape), y.device), requires_grad=True) for y in outputs]
     else:
         given = (grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs)
+        if len(given) != len(outputs):
+            raise ArgumentError(
+                f"gradgradcheck: {len(outputs)} outputs but {len(given)} grad_outputs; give one for each"
+            )
         cotangents = [Tensor(v.data.copy(), requires_grad=True) for v in given]
     count = len(point.arguments)
 
@@ -89,8 +97,8 @@ def gradgradcheck(
             found = grad(roots, wanted, seeds, create_graph=True, allow_unused=True)
         return tuple(g for g in found if g is not None)
 
-    names = [*point.names[: len(point.names) - len(point.parameters)], *(f"grad_output {i}" for i in range(len(outputs)))]
-    names += point.names[len(point.names) - len(point.parameters) :]
+    own = len(point.names) - len(point.parameters)
+    names = [*point.names[:own], *(f"grad_output {i}" for i in range(len(outputs))), *point.names[own:]]
     try:
         second = _Point(backward, [*point.arguments, *cotangents], point.parameters, names, "gradgradcheck")
         _check(second, eps, atol, rtol, mode)
@@ -120,13 +128,17 @@ class _Point:
         names = [f"input {i}" for i, x in enumerate(arguments) if isinstance(x, Tensor) and x.requires_grad]
         named = list(getattr(fn, "named_parameters", tuple)())
         parameters = [(name, p) for name, p in named if p.requires_grad]
-        point = cls(fn, arguments, [p for _, p in parameters], names + [f"parameter {name}" for name, _ in parameters], op)
+        names += [f"parameter {name}" for name, _ in parameters]
+        point = cls(fn, arguments, [p for _, p in parameters], names, op)
         if not point.names:
-            raise ArgumentError(f"{op}: no input requires a gradient, so there is nothing to check; pass requires_grad=True")
+            raise ArgumentError(
+                f"{op}: no input requires a gradient, so there is nothing to check; pass requires_grad=True"
+            )
         for name, x in zip(point.names, point.variables, strict=True):
             if x.dtype != np.float64:
                 raise DtypeError(
-                    f"{op}: {name} is {x.dtype}; finite differences need float64 (x.double(), module.to(minidl.float64))"
+                    f"{op}: {name} is {x.dtype}; finite differences need float64 (x.double(), "
+                    "module.to(minidl.float64))"
                 )
         return point
 
@@ -147,36 +159,74 @@ class _Point:
     def project(self, cotangents: list[np.ndarray]) -> float:
         """s = ⟨v, fn(x)⟩."""
         with no_grad():
-            ys = self.outputs()
-        return float(sum(np.vdot(v, to_numpy(y.data)) for v, y in zip(cotangents, ys, strict=True)))
+            return _dot(cotangents, self.outputs())
 
 
 def _check(point: _Point, eps: float, atol: float, rtol: float, mode: str) -> None:
     rng = np.random.default_rng(0)
-    before = [x.data.copy() for x in point.variables]
+    tensors = [x for x in point.arguments if isinstance(x, Tensor)] + point.parameters
+    before = [x.data.copy() for x in tensors]
     with enable_grad():
         ys = point.outputs()
     if not any(y.requires_grad for y in ys):
-        raise GradcheckError(f"{point.op}: no output depends on the inputs through recorded operations; is fn detaching them?")
-    cotangents = [rng.standard_normal(y.shape) for y in ys]
-    pairs = [(y, Tensor(to_device(v, y.device))) for y, v in zip(ys, cotangents, strict=True) if y.requires_grad]
-    found = grad([y for y, _ in pairs], point.variables, [v for _, v in pairs], allow_unused=True)
-    center = point.project(cotangents)
-    for name, x, old in zip(point.names, point.variables, before, strict=True):
-        if not bool((x.data == old).all()):
-            raise GradcheckError(f"{point.op}: fn changed {name} in place; forward and backward must not write to their inputs")
-    value = float(sum(np.vdot(v, to_numpy(y.data)) for v, y in zip(cotangents, ys, strict=True)))
-    if not (value == center or abs(value - center) <= 1e-12 * abs(center)):
         raise GradcheckError(
-            f"{point.op}: fn is not deterministic: two calls gave ⟨v, fn(x)⟩ = {value!r} and {center!r}; restart its random stream in each"
+            f"{point.op}: no output depends on the inputs through recorded operations; is fn detaching them?"
         )
-    analytic = [np.zeros(x.shape) if g is None else to_numpy(g.data) for g, x in zip(found, point.variables, strict=True)]
+    cotangents = [rng.standard_normal(y.shape) for y in ys]
+    given = [Tensor(to_device(v.copy(), y.device)) for v, y in zip(cotangents, ys, strict=True)]
+    pairs = [(y, v) for y, v in zip(ys, given, strict=True) if y.requires_grad]
+
+    def gradients(retain_graph: bool) -> list[np.ndarray]:
+        found = grad(
+            [y for y, _ in pairs],
+            point.variables,
+            [v for _, v in pairs],
+            retain_graph=retain_graph,
+            allow_unused=True,
+        )
+        pairs_found = zip(found, point.variables, strict=True)
+        return [np.zeros(x.shape) if g is None else to_numpy(g.data) for g, x in pairs_found]
+
+    analytic, again = gradients(True), gradients(False)
+    value = _dot(cotangents, ys)
+    center = point.project(cotangents)
+    if not np.isfinite(value):
+        raise GradcheckError(
+            f"{point.op}: fn gives ⟨v, fn(x)⟩ = {value!r} at this point; move the inputs to where it is finite"
+        )
+    if abs(value - center) > 1e-12 * abs(center):
+        raise GradcheckError(
+            f"{point.op}: fn is not deterministic: two calls gave ⟨v, fn(x)⟩ = {value!r} and {center!r}; "
+            "restart its random stream in each"
+        )
+    if any(not np.array_equal(x.data, old, equal_nan=True) for x, old in zip(tensors, before, strict=True)):
+        raise GradcheckError(
+            f"{point.op}: fn changed an input in place; forward and backward must not write to their inputs"
+        )
+    if any(not np.array_equal(to_numpy(v.data), old) for v, old in zip(given, cotangents, strict=True)):
+        raise GradcheckError(f"{point.op}: backward changed the gradient that it was given; it must return a new one")
+    for name, first, second in zip(point.names, analytic, again, strict=True):
+        if not np.array_equal(first, second, equal_nan=True):
+            raise GradcheckError(
+                f"{point.op}: two backward passes gave different gradients of {name}: backward is not deterministic, "
+                "or writes to what was saved"
+            )
     compare = _compare_elements if mode == "full" else _compare_directions
     compare(point, analytic, cotangents, center, eps, atol, rtol)
 
 
+def _dot(cotangents: list[np.ndarray], ys: list[Tensor]) -> float:
+    return float(sum(np.vdot(v, to_numpy(y.data)) for v, y in zip(cotangents, ys, strict=True)))
+
+
 def _compare_elements(
-    point: _Point, analytic: list[np.ndarray], cotangents: list[np.ndarray], center: float, eps: float, atol: float, rtol: float
+    point: _Point,
+    analytic: list[np.ndarray],
+    cotangents: list[np.ndarray],
+    center: float,
+    eps: float,
+    atol: float,
+    rtol: float,
 ) -> None:
     for name, x, gradient in zip(point.names, point.variables, analytic, strict=True):
         numeric = np.empty(x.shape)
@@ -197,14 +247,22 @@ def _compare_elements(
             worst = np.unravel_index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), x.shape)
             index = tuple(int(i) for i in worst)
             raise GradcheckError(
-                f"{point.op}: the gradient of {name} is wrong in {wrong.sum()} of {wrong.size} elements, worst at index {index}: "
-                f"analytic {gradient[index]:.10g}, numeric {numeric[index]:.10g} "
-                f"(difference {abs(gradient[index] - numeric[index]):.3g}, tolerance {atol + rtol * abs(numeric[index]):.3g})"
+                f"{point.op}: the gradient of {name} is wrong in {wrong.sum()} of {wrong.size} elements, worst at "
+                "index "
+                f"{index}: analytic {gradient[index]:.10g}, numeric {numeric[index]:.10g} "
+                f"(difference {abs(gradient[index] - numeric[index]):.3g}, tolerance "
+                f"{atol + rtol * abs(numeric[index]):.3g})"
             )
 
 
 def _compare_directions(
-    point: _Point, analytic: list[np.ndarray], cotangents: list[np.ndarray], center: float, eps: float, atol: float, rtol: float
+    point: _Point,
+    analytic: list[np.ndarray],
+    cotangents: list[np.ndarray],
+    center: float,
+    eps: float,
+    atol: float,
+    rtol: float,
 ) -> None:
     rng = np.random.default_rng(2)
     variables = point.variables
@@ -223,25 +281,31 @@ def _compare_directions(
                     x.data[...] = data
 
         expected = float(sum(np.vdot(g, u) for g, u in zip(analytic, directions, strict=True)))
-        numeric = _derivative(along, center, eps, f"{point.op}: random direction {number} through {', '.join(point.names)}")
+        where = f"along random direction {number} through {', '.join(point.names)}"
+        numeric = _derivative(along, center, eps, f"{point.op}: {where}")
         if not abs(expected - numeric) <= atol + rtol * abs(numeric):
             raise GradcheckError(
-                f"{point.op}: the gradient along random direction {number} through {', '.join(point.names)} is wrong: "
-                f"analytic {expected:.10g}, numeric {numeric:.10g}; mode='full' finds the element"
+                f"{point.op}: the gradient {where} is wrong: analytic {expected:.10g}, numeric {numeric:.10g}; "
+                "mode='full' finds the element"
             )
 
 
 def _derivative(along: Callable[[float], float], center: float, eps: float, where: str) -> float:
-    """The central difference of s along one line, after a look at its two halves: where they differ there is a kink."""
+    """The central difference of s along one line, taken again at a tenth of the step where a kink or jump is suspected.
+
+    Of a smooth function the two halves then agree, with each other and with the first. A kink keeps them apart, and a
+    jump makes the quotient grow as the step shrinks.
+    """
     above, below = along(eps), along(-eps)
     central = (above - below) / (2 * eps)
     scale = KINK_THRESHOLD * max(1.0, abs(central))
-    if abs(above - 2 * center + below) / eps > scale:
-        near = eps / 10  # of a smooth function the difference would shrink with eps
+    if abs(above - 2 * center + below) / eps > scale or abs(central) > JUMP_THRESHOLD:
+        near = eps / 10
         right, left = (along(near) - center) / near, (center - along(-near)) / near
-        if abs(right - left) > scale:
+        if abs(right - left) > scale or abs((right + left) / 2 - central) > scale:
             raise GradcheckError(
-                f"{where}: the function has a kink or a jump there: its derivative is {left:.6g} from below and {right:.6g} "
-                "from above; move the input away from it"
+                f"{where}: the function has a kink or a jump there: its derivative is {left:.6g} from below, "
+                f"{right:.6g} "
+                f"from above, {central:.6g} over a step of {eps:g}; move the input away from it"
             )
     return central

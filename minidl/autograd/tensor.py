@@ -1,18 +1,27 @@
 """The tensor: an array, and its place in the graph of operations that made it.
 
-It knows no mathematics: every operation, operators included, is a function of :mod:`minidl.functional` and attached from
-there as a method, so that there is one definition of each.
+It knows no mathematics: every operation, operators included, is a function of :mod:`minidl.functional` and attached
+from there as a method, so that there is one definition of each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..backend import Device, array_module, device_of, is_array, to_numpy
-from ..errors import ArgumentTypeError, DeviceError, DtypeError, GradientError, InPlaceError, OutOfRangeError, ShapeError
+from ..errors import (
+    ArgumentTypeError,
+    DeviceError,
+    DtypeError,
+    GradientError,
+    InPlaceError,
+    MissingAttributeError,
+    OutOfRangeError,
+    ShapeError,
+)
 
 if TYPE_CHECKING:
     from .function import Function
@@ -51,11 +60,13 @@ class Tensor:
 
     __slots__ = ("_hooks", "_output_index", "_requires_grad", "_version", "data", "grad", "grad_fn")
     __array_ufunc__ = None  # numpy_array * tensor is ours to do, not NumPy's
+    edges: ClassVar[tuple[()]] = ()  # a leaf in the graph leads nowhere
 
     def __init__(self, data: Any, requires_grad: bool = False):
         if not is_array(data):
             raise ArgumentTypeError(
-                f"Tensor: expected a NumPy or CuPy array, got {type(data).__name__}; use minidl.tensor(...) for lists and numbers"
+                f"Tensor: expected a NumPy or CuPy array, got {type(data).__name__}; "
+                "use minidl.tensor(...) for lists and numbers"
             )
         if data.dtype not in SUPPORTED_DTYPES or not data.dtype.isnative:
             raise DtypeError(
@@ -107,6 +118,8 @@ class Tensor:
         """The shape, or its entry `dim`."""
         if dim is None:
             return self.shape
+        if isinstance(dim, bool) or not isinstance(dim, int | np.integer):
+            raise ArgumentTypeError(f"size: dim must be an integer, got {dim!r}")
         if not -self.ndim <= dim < self.ndim:
             raise OutOfRangeError(f"size: dim {dim} is out of range for a tensor of shape {self.shape}")
         return self.shape[dim]
@@ -137,7 +150,9 @@ class Tensor:
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if value and self.data.dtype.kind != "f":
-            raise DtypeError(f"requires_grad: only floating-point tensors can require gradients, this one is {self.dtype}")
+            raise DtypeError(
+                f"requires_grad: only floating-point tensors can require gradients, this one is {self.dtype}"
+            )
         if not value and self.grad_fn is not None:
             raise GradientError(
                 f"requires_grad: cannot be switched off for the result of {self.grad_fn.name}; use x.detach() instead"
@@ -159,7 +174,7 @@ class Tensor:
         return Tensor(self.data)
 
     def bump_version(self) -> None:
-        """Declare that ``data`` was written to in place, as optimizers do: a graph that has saved it then refuses to run."""
+        """Declare that ``data`` was written to in place, as optimizers do: a graph that has saved it refuses to run."""
         self._version += 1
 
     def backward(
@@ -171,8 +186,8 @@ class Tensor:
         Args:      gradient: the cotangent, of this tensor's shape; may be left out for one element (then 1).
                    retain_graph: keep what the graph has saved, for another pass (default: ``create_graph``).
                    create_graph: record the backward pass itself, for gradients of gradients
-        Raises:    GradientError: nothing here requires a gradient, the graph was already freed, or the gradient is missing
-                   or does not fit. InPlaceError: a saved tensor was changed since
+        Raises:    GradientError: nothing here requires a gradient, the graph was already freed, or the gradient is
+                   missing or does not fit. InPlaceError: a saved tensor was changed since
         """
         from .engine import backward
 
@@ -181,7 +196,9 @@ class Tensor:
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call ``hook(gradient)`` when this tensor's gradient is complete; a Tensor that it returns takes its place."""
         if not self._requires_grad:
-            raise GradientError("register_hook: this tensor does not require a gradient, so no gradient will ever reach it")
+            raise GradientError(
+                "register_hook: this tensor does not require a gradient, so no gradient will ever reach it"
+            )
         if self.grad_fn is not None:
             return RemovableHandle(self.grad_fn.output_hooks(self._output_index), hook)
         if self._hooks is None:
@@ -189,9 +206,13 @@ class Tensor:
         return RemovableHandle(self._hooks, hook)
 
     def retain_grad(self) -> None:
-        """Keep the gradient of a tensor that is not a leaf in its ``grad`` too."""
+        """Let ``backward`` add the gradient of this tensor to its ``grad`` although it is not a leaf."""
+        if not self._requires_grad:
+            raise GradientError(
+                "retain_grad: this tensor does not require a gradient, so no gradient will ever reach it"
+            )
         if self.grad_fn is not None:
-            self.register_hook(lambda gradient: setattr(self, "grad", gradient))
+            self.grad_fn.retained = {**(self.grad_fn.retained or {}), self._output_index: self}
 
     # Leaving the engine ----------------------------------------------------------------------------------------------
 
@@ -203,7 +224,9 @@ class Tensor:
         if not isinstance(self.data, np.ndarray):
             raise DeviceError(f"numpy: the tensor is on {self.device}; call .cpu() first")
         if self._requires_grad:
-            raise GradientError("numpy: the tensor requires a gradient, which an array cannot carry; use x.detach().numpy()")
+            raise GradientError(
+                "numpy: the tensor requires a gradient, which an array cannot carry; use x.detach().numpy()"
+            )
         return self.data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -250,25 +273,37 @@ class Tensor:
         return (self[i] for i in range(self.data.shape[0]))
 
     def __contains__(self, value: Any) -> bool:
-        value = value.data if isinstance(value, Tensor) else value
-        return bool((self.data == value).any())
+        return bool(self.eq(value).any())
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise InPlaceError(
-            "tensors cannot be assigned into: what the graph has saved would change. Build a new tensor with where(mask, a, b), "
-            "scatter_add, pad or cat; or write to x.data[...] of a tensor that no graph uses"
+            "tensors cannot be assigned into: what the graph has saved would change. Build a new tensor with "
+            "where(mask, a, b), scatter_add, pad or cat; or write to x.data[...] of a tensor that no graph uses"
         )
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            advice = "; tensors are not changed in place: use the function without the underscore, or x.grad = None"
+            raise MissingAttributeError(
+                f"a Tensor has no attribute {name!r}{advice if name.endswith('_') and name[0] != '_' else ''}"
+            )
 
     __hash__ = object.__hash__
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self.grad_fn is not None:
-            raise GradientError(f"deepcopy: only leaf tensors can be copied, this one was made by {self.grad_fn.name}; use x.detach()")
+            raise GradientError(
+                f"deepcopy: only leaf tensors can be copied, this one was made by {self.grad_fn.name}; use x.detach()"
+            )
         copy = type(self)(self.data.copy(order="K"), requires_grad=self._requires_grad)
         memo[id(self)] = copy
         if self.grad is not None:
             copy.grad = self.grad.detach().__deepcopy__(memo)
         return copy
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec or self.ndim == 0 else repr(self)
 
     def __repr__(self) -> str:
         prefix = f"{'parameter' if type(self).__name__ == 'Parameter' else 'tensor'}("
@@ -301,6 +336,7 @@ class Tensor:
         def __mod__(self, other: Any) -> Tensor: ...
         def __pow__(self, other: Any) -> Tensor: ...
         def __rpow__(self, other: Any) -> Tensor: ...
+        def __pos__(self) -> Tensor: ...
         def __matmul__(self, other: Any) -> Tensor: ...
         def __rmatmul__(self, other: Any) -> Tensor: ...
         def __lt__(self, other: Any) -> Tensor: ...
@@ -317,12 +353,14 @@ class Tensor:
 def check_tensor(value: Any, op: str, name: str) -> Tensor:
     """`value` if it is a Tensor; else ArgumentTypeError that names the operation and the argument."""
     if not isinstance(value, Tensor):
-        raise ArgumentTypeError(f"{op}: {name} must be a Tensor, got {type(value).__name__}; wrap it with minidl.tensor(...)")
+        raise ArgumentTypeError(
+            f"{op}: {name} must be a Tensor, got {type(value).__name__}; wrap it with minidl.tensor(...)"
+        )
     return value
 
 
 def as_tensor(value: Any, like: Tensor) -> Tensor:
-    """`value` as an operand beside `like`: tensors as they are, arrays wrapped, numbers in the dtype that leaves `like`'s alone.
+    """`value` as an operand beside `like`: tensors as they are, arrays wrapped, numbers so that `like`'s dtype stays.
 
     Python and NumPy scalars never promote a tensor of the same kind; a float beside an integer tensor is float32.
     """
@@ -342,6 +380,7 @@ def as_tensor(value: Any, like: Tensor) -> Tensor:
     else:
         raise ArgumentTypeError(f"expected a Tensor, an array or a real number, got {type(value).__name__}")
     try:
-        return Tensor(array_module(like.data).asarray(value, dtype=dtype))
+        with np.errstate(over="ignore"):  # 1e39 is ∞ in float32, as in PyTorch
+            return Tensor(array_module(like.data).asarray(value, dtype=dtype))
     except OverflowError:
         raise OutOfRangeError(f"{value} does not fit into a tensor of dtype {dtype}") from None

@@ -17,6 +17,8 @@ class Device:
     """
 
     __slots__ = ("index", "type")
+    type: str
+    index: int
 
     def __init__(self, name: str | Device = "cpu"):
         if isinstance(name, Device):
@@ -41,11 +43,11 @@ class Device:
 
     def __eq__(self, other: Any) -> bool:
         if isinstance(other, str):
-            other = Device(other)
+            return str(self) == ("cuda:0" if other == "cuda" else other)
         return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
 
     def __hash__(self) -> int:
-        return hash((self.type, self.index))
+        return hash(str(self))
 
     def __str__(self) -> str:
         return "cpu" if self.type == "cpu" else f"cuda:{self.index}"

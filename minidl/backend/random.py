@@ -105,6 +105,8 @@ def set_random_state(state: dict[str, Any]) -> None:
 
     Raises:    ArgumentError: a stream is missing, unknown or malformed
     """
+    if not isinstance(state, dict):
+        raise ArgumentTypeError(f"set_random_state: expected a state of get_random_state, got {type(state).__name__}")
     if set(state) != set(_streams):
         raise ArgumentError(
             f"set_random_state: streams {sorted(state)} were given, but {sorted(_streams)} are needed"

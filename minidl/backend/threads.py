@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 from ..errors import ArgumentError
 
 _num_threads = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 _pool: ThreadPoolExecutor | None = None
+
+
+class _Worker(threading.local):
+    is_one = False
+
+
+_worker = _Worker()
+
+
+def _become_worker() -> None:
+    _worker.is_one = True
 
 
 def get_num_threads() -> int:
@@ -34,18 +47,22 @@ def set_num_threads(count: int) -> None:
 def parallel_for(function: Callable[[int, int], None], size: int, grain: int = 1) -> None:
     """Call ``function(start, stop)`` over a partition of ``range(size)``, the parts at the same time.
 
-    Args:      grain: the smallest part worth a thread; below two of them everything runs in the caller
+    Args:      grain: the smallest part worth a thread; below two of them, and inside a worker thread, all runs in the
+               caller
     Raises:    whatever the first failing part raised, after all parts have ended
     """
     global _pool
     parts = min(_num_threads, size // max(grain, 1))
-    if parts <= 1:
+    if parts <= 1 or _worker.is_one:  # a worker that waited for workers could wait for ever
         function(0, size)
         return
     if _pool is None:
-        _pool = ThreadPoolExecutor(_num_threads, thread_name_prefix="minidl")
+        _pool = ThreadPoolExecutor(_num_threads, "minidl", initializer=_become_worker)
     bounds = [size * part // parts for part in range(parts + 1)]
-    futures = [_pool.submit(function, bounds[part], bounds[part + 1]) for part in range(1, parts)]
+    futures = [
+        _pool.submit(copy_context().run, function, bounds[part], bounds[part + 1])  # with the caller's np.errstate
+        for part in range(1, parts)
+    ]
     try:
         function(bounds[0], bounds[1])
     finally:

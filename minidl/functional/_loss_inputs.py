@@ -29,12 +29,15 @@ def pair(input: Any, target: Any, op: str, names: tuple[str, str] = ("input", "t
 
 def weighted(losses: Tensor, weight: Any, op: str) -> Tensor:
     """The elements of a loss times a weight that is broadcast to them; None leaves them as they are."""
-    if weight is None:
-        return losses
-    weight = check_tensor(weight, op, "weight")
-    if broadcast_shapes(op, losses.shape, weight.shape) != losses.shape:
-        raise ShapeError(f"{op}: weight of shape {weight.shape} does not fit input of shape {losses.shape}")
-    return losses * weight
+    return losses if weight is None else losses * fitting_weight(weight, losses, op, "weight")
+
+
+def fitting_weight(weight: Any, input: Tensor, op: str, name: str) -> Tensor:
+    """A weight that can be broadcast to the shape of `input`."""
+    weight = check_tensor(weight, op, name)
+    if broadcast_shapes(op, input.shape, weight.shape) != input.shape:
+        raise ShapeError(f"{op}: {name} of shape {weight.shape} does not fit input of shape {input.shape}")
+    return weight
 
 
 def scores(input: Any, op: str) -> tuple[Tensor, int]:
@@ -78,8 +81,8 @@ def class_labels(
     return labels.astype(np.int64, copy=False), ignored
 
 
-def class_weights(input: Tensor, dim: int, weight: Any, op: str) -> Any | None:
-    """One weight for each class, as an array, or None. It is a setting: no gradient is computed for it."""
+def class_weights(input: Tensor, dim: int, weight: Any, op: str) -> Tensor | None:
+    """One weight for each class, checked, or None. It is a setting: no gradient is computed for it."""
     if weight is None:
         return None
     weight = check_tensor(weight, op, "weight")
@@ -92,4 +95,4 @@ def class_weights(input: Tensor, dim: int, weight: Any, op: str) -> Any | None:
         raise DtypeError(f"{op}: weight is {weight.dtype} but input is {input.dtype}; convert it with .to(dtype)")
     if weight.requires_grad:
         raise GradientError(f"{op}: no gradient is computed for the class weights; pass weight.detach()")
-    return weight.data
+    return weight

@@ -1,21 +1,38 @@
-"""Operations as methods and operators of Tensor: the one table. ``x.exp()`` is ``exp(x)``, ``x + y`` is ``add(x, y)``."""
+"""Operations as methods and operators of Tensor, in one table: ``x.exp()`` is ``exp(x)``, ``x + y`` ``add(x, y)``."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..autograd import Tensor
-from . import arithmetic, broadcast, casting, comparison, elementwise, indexing, linalg, reductions, selection, shape, softmax
+from ..backend import is_array
+from . import (
+    arithmetic,
+    broadcast,
+    casting,
+    comparison,
+    elementwise,
+    indexing,
+    linalg,
+    reductions,
+    selection,
+    shape,
+    softmax,
+)
 from .pad import pad
 
 METHODS: dict[Any, str] = {
     arithmetic: "add sub mul div pow maximum minimum floor_divide remainder",
     broadcast: "expand broadcast_to",
     casting: "clone contiguous to type_as cpu cuda double half long",
-    comparison: "eq ne lt le gt ge isnan isinf isfinite equal allclose",
+    comparison: (
+        "bitwise_and bitwise_not bitwise_or bitwise_xor eq ne lt le gt ge isnan isinf isfinite equal allclose"
+    ),
     elementwise: (
-        "abs ceil clamp cos erf exp expm1 floor log log10 log1p log2 neg reciprocal relu round rsqrt sigmoid sign sin sqrt "
-        "square tanh"
+        "abs ceil clamp cos erf exp expm1 floor log log10 log1p log2 neg reciprocal relu round rsqrt sigmoid sign sin "
+        "sqrt square tanh"
     ),
     indexing: "gather index_select scatter_add take_along_dim",
     linalg: "bmm dot matmul mm outer",
@@ -24,12 +41,20 @@ METHODS: dict[Any, str] = {
     ),
     selection: "masked_fill",
     shape: (
-        "chunk flatten flip narrow permute repeat reshape roll split squeeze t transpose unbind unflatten unsqueeze view"
+        "chunk flatten flip narrow permute repeat reshape roll split squeeze t transpose unbind unflatten unsqueeze "
+        "view"
     ),
     softmax: "log_softmax softmax",
 }
 
+
+
+def _is_operand(value: Any) -> bool:
+    return isinstance(value, Tensor | int | float | np.number | np.bool_) or is_array(value)
+
+
 OPERATORS = {
+    "__pos__": lambda x: x,
     "__neg__": elementwise.neg,
     "__abs__": elementwise.abs,
     "__invert__": comparison.bitwise_not,
@@ -45,8 +70,8 @@ OPERATORS = {
     "__and__": comparison.bitwise_and,
     "__or__": comparison.bitwise_or,
     "__xor__": comparison.bitwise_xor,
-    "__eq__": comparison.eq,
-    "__ne__": comparison.ne,
+    "__eq__": lambda x, other: comparison.eq(x, other) if _is_operand(other) else NotImplemented,  # x == None: False
+    "__ne__": lambda x, other: comparison.ne(x, other) if _is_operand(other) else NotImplemented,
     "__lt__": comparison.lt,
     "__le__": comparison.le,
     "__gt__": comparison.gt,
@@ -83,5 +108,5 @@ def attach() -> None:
         setattr(Tensor, name, function)
     for name, function in REFLECTED.items():
         setattr(Tensor, name, lambda self, other, function=function: function(other, self))
-    Tensor.T = property(lambda x: shape.permute(x, *reversed(range(x.ndim))))
-    Tensor.mT = property(shape.mT)
+    setattr(Tensor, "T", property(lambda x: shape.permute(x, *reversed(range(x.ndim)))))  # noqa: B010 (for mypy)
+    setattr(Tensor, "mT", property(shape.mT))  # noqa: B010

@@ -17,7 +17,9 @@ def operands(a: Any, b: Any, op: str) -> tuple[Tensor, Tensor]:
     """Two operands, at least one of them a Tensor: numbers and integer tensors take the float operand's dtype."""
     if not isinstance(b, Tensor):
         if not isinstance(a, Tensor):
-            raise ArgumentTypeError(f"{op}: expected at least one Tensor, got {type(a).__name__} and {type(b).__name__}")
+            raise ArgumentTypeError(
+                f"{op}: expected at least one Tensor, got {type(a).__name__} and {type(b).__name__}"
+            )
         b = as_tensor(b, like=a)
     elif not isinstance(a, Tensor):
         a = as_tensor(a, like=b)
@@ -40,7 +42,9 @@ def require_floating(x: Any, op: str, name: str = "x") -> Tensor:
     """`x` if it is a floating-point tensor; else DtypeError: for operations that have no meaning on integers."""
     x = check_tensor(x, op, name)
     if x.data.dtype.kind != "f":
-        raise DtypeError(f"{op}: {name} must be a floating-point tensor, got {x.dtype}; convert it with {name}.to(minidl.float32)")
+        raise DtypeError(
+            f"{op}: {name} must be a floating-point tensor, got {x.dtype}; convert it with {name}.to(minidl.float32)"
+        )
     return x
 
 
@@ -50,7 +54,8 @@ def normalize_dim(dim: Any, ndim: int, op: str) -> int:
         raise ArgumentTypeError(f"{op}: dim must be an integer, got {dim!r}")
     if not -max(ndim, 1) <= dim < max(ndim, 1):
         raise OutOfRangeError(
-            f"{op}: dim {dim} is out of range for a tensor of {ndim} dimensions; expected {-max(ndim, 1)} to {max(ndim, 1) - 1}"
+            f"{op}: dim {dim} is out of range for a tensor of {ndim} dimensions; expected {-max(ndim, 1)} to "
+            f"{max(ndim, 1) - 1}"
         )
     return int(dim) % max(ndim, 1)
 
@@ -59,6 +64,8 @@ def normalize_dims(dim: Dims, ndim: int, op: str) -> tuple[int, ...]:
     """Dimensions counted from the front, all of them for None or (); twice the same one is refused."""
     if dim is None:
         return tuple(range(ndim))
+    if not isinstance(dim, int | np.integer | Sequence) or isinstance(dim, str):
+        raise ArgumentTypeError(f"{op}: dim must be an integer or a sequence of integers, got {dim!r}")
     dims = tuple(normalize_dim(d, ndim, op) for d in ((dim,) if isinstance(dim, int | np.integer) else dim))
     if len(set(dims)) != len(dims):
         raise ArgumentError(f"{op}: dim {dim} names a dimension twice")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from .selection import where
 class _Binary(Function):
     """f(a, b) elementwise: subclasses give ``compute(a, b)`` and ``gradients(gy)`` before broadcasting is undone."""
 
-    saves_inputs = ()
+    saves_inputs: ClassVar[tuple[int, ...] | None] = ()
     saves_outputs = ()
 
     def forward(self, a: Any, b: Any) -> Any:
@@ -178,17 +178,16 @@ def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
 
     Args:      rounding_mode: None, "floor" (see :func:`floor_divide`) or "trunc"; these carry no gradient
     """
+    if rounding_mode not in (None, "floor", "trunc"):
+        raise ArgumentError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
+    a, b = operands(a, b, "div")
     if rounding_mode == "floor":
         return floor_divide(a, b)
-    a, b = operands(a, b, "div")
-    integers = a.data.dtype.kind != "f" and b.data.dtype.kind != "f"
-    if integers:
+    if rounding_mode == "trunc":  # towards 0: divide the absolute values, then give the sign back
+        positive = floor_divide(a.abs(), b.abs())
+        return where((a < 0) ^ (b < 0), 0 - positive, positive)
+    if a.data.dtype.kind != "f":
         a, b = Tensor(a.data.astype(np.float32)), Tensor(b.data.astype(np.float32))
-    if rounding_mode == "trunc":
-        quotient = array_module(a.data).trunc(Div().forward(a.data, b.data))
-        return Tensor(quotient.astype(np.int64) if integers else quotient)
-    if rounding_mode is not None:
-        raise ArgumentError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
     return Div()(a, b)
 
 
@@ -201,8 +200,13 @@ def pow(a: Any, b: Any) -> Tensor:
         if a.data.dtype.kind == "f":
             return PowScalar(exponent=float(b))(a)
         if isinstance(b, int | np.integer) and b < 0:
-            raise DtypeError(f"pow: integers to the negative power {b} are no integers; convert with .to(minidl.float32)")
-    return Pow()(*operands(a, b, "pow"))
+            raise DtypeError(
+                f"pow: integers to the negative power {b} are no integers; convert with .to(minidl.float32)"
+            )
+    a, b = operands(a, b, "pow")
+    if a.data.dtype.kind != "f" and (b.data < 0).any():
+        raise DtypeError("pow: integers to a negative power are no integers; convert with .to(minidl.float32)")
+    return Pow()(a, b)
 
 
 def maximum(a: Any, b: Any) -> Tensor:
@@ -219,11 +223,33 @@ class FloorDivide(_Binary):
     """⌊a/b⌋ is piecewise constant."""
 
     def compute(self, a: Any, b: Any) -> Any:
+        _check_divisor(b, self.name)
         with np.errstate(divide="ignore", invalid="ignore"):
             return a // b
 
     def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
         return gy * 0.0, gy * 0.0
+
+
+class Remainder(_Binary):
+    """a − b · ⌊a/b⌋."""
+
+    saves_inputs = (0, 1)
+
+    def compute(self, a: Any, b: Any) -> Any:
+        _check_divisor(b, self.name)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return a % b
+
+    def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        a, b = self.inputs
+        return gy, -gy * floor_divide(a, b) if self.needs_input_grad[1] else None
+
+
+def _check_divisor(b: Any, op: str) -> None:
+    """Integers have no infinity to answer with. (On a GPU asking would stall it.)"""
+    if b.dtype.kind != "f" and isinstance(b, np.ndarray) and not b.all():
+        raise ArgumentError(f"{op}: integer division by zero; convert with .to(minidl.float32) for inf and nan")
 
 
 def floor_divide(a: Any, b: Any) -> Tensor:
@@ -232,6 +258,5 @@ def floor_divide(a: Any, b: Any) -> Tensor:
 
 
 def remainder(a: Any, b: Any) -> Tensor:
-    """a − b · ⌊a / b⌋, with the sign of b, as Python's %."""
-    a, b = operands(a, b, "remainder")
-    return a - b * floor_divide(a, b)
+    """a − b · ⌊a / b⌋, with the sign of b, as Python's %.  Backward: ga = gy, gb = −gy · ⌊a / b⌋."""
+    return Remainder()(*operands(a, b, "remainder"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Function, Tensor, check_tensor
 from ..backend import array_module
-from ..errors import ShapeError
+from ..errors import ArgumentTypeError, ShapeError
 
 
 class BroadcastTo(Function):
@@ -16,6 +17,7 @@ class BroadcastTo(Function):
 
     saves_inputs = ()
     saves_outputs = ()
+    is_view = True
     name = "expand"
 
     def __init__(self, *, shape: tuple[int, ...]):
@@ -64,7 +66,7 @@ def broadcast_shapes(op: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         ) from None
 
 
-def expand(x: Tensor, *sizes: int | tuple[int, ...]) -> Tensor:
+def expand(x: Tensor, *sizes: int | Sequence[int]) -> Tensor:
     """Repeat dimensions of length 1, without copying.
 
     Args:      sizes: the new shape, as integers or one tuple; −1 keeps a length; more dimensions may be added in front
@@ -73,14 +75,19 @@ def expand(x: Tensor, *sizes: int | tuple[int, ...]) -> Tensor:
     Source:    NumPy's broadcasting rules
     """
     x = check_tensor(x, "expand", "x")
-    shape = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+    shape: tuple[Any, ...] = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], Sequence) else sizes
+    for size in shape:
+        if isinstance(size, bool) or not isinstance(size, int | np.integer):
+            raise ArgumentTypeError(f"expand: sizes must be integers, got {shape}")
     lead = len(shape) - x.ndim
     if lead < 0:
         raise ShapeError(f"expand: {shape} has fewer dimensions than the tensor's shape {x.shape}")
     target = tuple(x.shape[i - lead] if size == -1 and i >= lead else size for i, size in enumerate(shape))
     for i, size in enumerate(target):
         if size < 0 or (i >= lead and x.shape[i - lead] not in (1, size)):
-            raise ShapeError(f"expand: shape {x.shape} cannot become {shape}; only dimensions of length 1 can be repeated")
+            raise ShapeError(
+                f"expand: shape {x.shape} cannot become {shape}; only dimensions of length 1 can be repeated"
+            )
     return BroadcastTo(shape=target)(x)
 
 

@@ -42,7 +42,8 @@ class Cast(Function):
         self.dtype = dtype
 
     def forward(self, x: Any) -> Any:
-        return x.astype(self.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # 1e300 is ∞ in float32
+            return x.astype(self.dtype)
 
     def backward(self, gy: Tensor) -> Tensor:
         return Cast(dtype=self.input_dtypes[0])(gy)
@@ -106,7 +107,9 @@ def to(x: Tensor, *targets: Any, device: Device | str | None = None, dtype: Any 
     return x
 
 
-def destination(targets: tuple[Any, ...], device: Any = None, dtype: Any = None) -> tuple[Device | None, np.dtype | None]:
+def destination(
+    targets: tuple[Any, ...], device: Any = None, dtype: Any = None
+) -> tuple[Device | None, np.dtype | None]:
     """The device and dtype that the arguments of a ``to`` ask for; None where they leave it alone."""
     for target in targets:
         if isinstance(target, Tensor):

@@ -51,7 +51,9 @@ def ge(a: Any, b: Any) -> Tensor:
 def _bitwise(op: str, compute: Callable[[Any, Any], Any], a: Any, b: Any) -> Tensor:
     for operand in (a, b):
         if isinstance(operand, float) or (isinstance(operand, Tensor) and operand.data.dtype.kind == "f"):
-            raise DtypeError(f"{op}: needs boolean or integer operands, not floating-point ones; write a comparison first")
+            raise DtypeError(
+                f"{op}: needs boolean or integer operands, not floating-point ones; write a comparison first"
+            )
     return _compare(op, compute, a, b)
 
 
@@ -74,22 +76,29 @@ def bitwise_not(x: Tensor) -> Tensor:
     """Not x, for booleans or bits."""
     if check_tensor(x, "bitwise_not", "x").data.dtype.kind == "f":
         raise DtypeError("bitwise_not: needs a boolean or integer tensor, not a floating-point one")
-    return Tensor(array_module(x.data).invert(x.data))
+    xp = array_module(x.data)
+    return Tensor(xp.asarray(xp.invert(x.data)))
+
+
+def _test(x: Any, op: str) -> Tensor:
+    data = check_tensor(x, op, "x").data
+    xp = array_module(data)
+    return Tensor(xp.asarray(getattr(xp, op)(data)))
 
 
 def isnan(x: Tensor) -> Tensor:
     """Where x is not a number."""
-    return Tensor(array_module(x.data).isnan(check_tensor(x, "isnan", "x").data))
+    return _test(x, "isnan")
 
 
 def isinf(x: Tensor) -> Tensor:
     """Where x is infinite."""
-    return Tensor(array_module(x.data).isinf(check_tensor(x, "isinf", "x").data))
+    return _test(x, "isinf")
 
 
 def isfinite(x: Tensor) -> Tensor:
     """Where x is neither infinite nor NaN."""
-    return Tensor(array_module(x.data).isfinite(check_tensor(x, "isfinite", "x").data))
+    return _test(x, "isfinite")
 
 
 def equal(a: Tensor, b: Tensor) -> bool:
@@ -101,4 +110,5 @@ def equal(a: Tensor, b: Tensor) -> bool:
 def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether |a − b| ≤ atol + rtol · |b| everywhere."""
     a, b = check_tensor(a, "allclose", "a"), check_tensor(b, "allclose", "b")
+    broadcast_shapes("allclose", a.shape, b.shape)
     return bool(array_module(a.data).allclose(a.data, b.data, rtol=rtol, atol=atol, equal_nan=equal_nan))

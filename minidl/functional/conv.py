@@ -157,7 +157,8 @@ def _conv(
     operands = check_operands(x, weight, bias, dims, op)
     strides, dilations = ntuple(stride, dims, op, "stride"), ntuple(dilation, dims, op, "dilation")
     pads = zero_padding(padding, weight.shape[2:], strides, dilations, op)
-    out_channels, in_channels = weight.shape[0], weight.shape[1] * check_groups(groups, op)
+    groups = check_groups(groups, op)
+    out_channels, in_channels = weight.shape[0], weight.shape[1] * groups
     if x.shape[-dims - 1] != in_channels:
         raise ShapeError(
             f"{op}: x has {x.shape[-dims - 1]} channels but weight expects {in_channels} "

@@ -104,7 +104,8 @@ def _conv_transpose(
     strides, dilations = ntuple(stride, dims, op, "stride"), ntuple(dilation, dims, op, "dilation")
     pads = ntuple(padding, dims, op, "padding", minimum=0)
     extras = ntuple(output_padding, dims, op, "output_padding", minimum=0)
-    in_channels, out_channels = weight.shape[0], weight.shape[1] * check_groups(groups, op)
+    groups = check_groups(groups, op)
+    in_channels, out_channels = weight.shape[0], weight.shape[1] * groups
     if x.shape[-dims - 1] != in_channels:
         raise ShapeError(
             f"{op}: x has {x.shape[-dims - 1]} channels but weight expects {in_channels} "

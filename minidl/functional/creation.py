@@ -9,7 +9,8 @@ import numpy as np
 
 from ..autograd import Tensor, check_tensor
 from ..backend import Device, Generator, is_array, stream, to_device, to_numpy
-from ..errors import ArgumentError, ArgumentTypeError, DeviceError, DtypeError
+from ..errors import ArgumentError, ArgumentTypeError, DeviceError, DtypeError, OutOfRangeError, ShapeError
+from .broadcast import broadcast_shapes
 from .casting import as_dtype
 
 _Size = int | Sequence[int]
@@ -18,7 +19,8 @@ _Size = int | Sequence[int]
 def _make(array: np.ndarray, dtype: Any, device: Device | str | None, requires_grad: bool) -> Tensor:
     """A tensor around a fresh host array, converted and moved as asked."""
     if dtype is not None:
-        array = array.astype(as_dtype(dtype), copy=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            array = array.astype(as_dtype(dtype), copy=False)
     return Tensor(array if device is None else to_device(array, device), requires_grad=requires_grad)
 
 
@@ -39,10 +41,7 @@ def tensor(data: Any, dtype: Any = None, device: Device | str | None = None, req
     if isinstance(data, Tensor):
         data = data.data
     if is_array(data):
-        copied = data.copy()
-        if dtype is not None:
-            copied = copied.astype(as_dtype(dtype), copy=False)
-        return Tensor(copied if device is None else to_device(copied, device), requires_grad=requires_grad)
+        return _make(data.copy(), dtype, device, requires_grad)
     first = _leaf(data)
     if isinstance(first, Tensor):
         data = _unwrap(data)
@@ -53,9 +52,14 @@ def tensor(data: Any, dtype: Any = None, device: Device | str | None = None, req
         raise ArgumentError(f"tensor: the lists are ragged, so they have no shape: {str(data)[:80]}") from None
     if array.dtype.kind not in "biuf":
         raise DtypeError(f"tensor: elements must be numbers, got {array.dtype} from {str(data)[:80]}")
-    if not isinstance(first, np.ndarray | np.generic):
-        python_dtypes = {"f": np.float32, "i": np.int64, "u": np.int64}
-        array = array.astype(python_dtypes.get(array.dtype.kind, array.dtype))
+    if dtype is None:  # the first element's, if it has one; a Python number has none
+        own = first.dtype if isinstance(first, np.ndarray | np.generic) else None
+        if array.dtype.kind == "f":
+            dtype = own if own is not None and own.kind == "f" else np.float32
+        elif array.dtype.kind in "iu" and own is None:
+            if array.dtype == np.uint64:
+                raise OutOfRangeError(f"tensor: {array.max()} does not fit into int64")
+            dtype = np.int64
     return _make(array, dtype, device, requires_grad)
 
 
@@ -68,7 +72,9 @@ def _unwrap(data: Any) -> Any:
 def from_numpy(array: np.ndarray) -> Tensor:
     """A tensor that shares memory with `array`."""
     if not isinstance(array, np.ndarray):
-        raise ArgumentTypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}; use minidl.tensor(...)")
+        raise ArgumentTypeError(
+            f"from_numpy: expected a NumPy array, got {type(array).__name__}; use minidl.tensor(...)"
+        )
     return Tensor(array)
 
 
@@ -128,6 +134,9 @@ def arange(
     """
     if end is None:
         start, end = 0, start
+    for value in (start, end, step):
+        if not isinstance(value, int | float | np.number):
+            raise ArgumentTypeError(f"arange: expected numbers, got {value!r}")
     if step == 0 or (end - start) * step < 0:
         raise ArgumentError(f"arange: step {step} never reaches {end} from {start}")
     if dtype is None:
@@ -195,7 +204,7 @@ def _draw(method: str, shape: tuple[int, ...], dtype: np.dtype, rng: np.random.G
 def rand(
     *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """Uniform numbers in [0, 1). `generator`: whose numbers to take; by default the stream that manual_seed restarts."""
+    """Uniform numbers in [0, 1). `generator`: whose to take; by default the stream that manual_seed restarts."""
     array = _draw("random", as_shape(size, "rand"), _float_dtype(dtype, "rand"), _rng(generator, "rand"))
     return _make(array, None, device, requires_grad)
 
@@ -219,7 +228,7 @@ def randn_like(x: Tensor, *, generator: Generator | None = None, dtype: Any = No
 
 
 def randint(
-    low: int,
+    low: int = 0,
     high: int | _Size | None = None,
     size: _Size | None = None,
     *,
@@ -260,12 +269,22 @@ def normal(
 
     Raises:    ArgumentError: a negative std, or no size for a mean and std that are numbers
     """
-    means, stds = (to_numpy(v.data) if isinstance(v, Tensor) else np.asarray(v) for v in (mean, std))
+    for name, value in (("mean", mean), ("std", std)):
+        if not isinstance(value, Tensor | int | float | np.number):
+            raise ArgumentTypeError(f"normal: {name} must be a number or a Tensor, got {type(value).__name__}")
+    means, stds = (to_numpy(v.data) if isinstance(v, Tensor) else np.asarray(v, np.float32) for v in (mean, std))
     if (stds < 0).any():
         raise ArgumentError(f"normal: std must not be negative, got {stds.min()}")
     if size is None and not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         raise ArgumentError("normal: give a size, or a tensor as mean or std")
-    shape = as_shape((size,), "normal") if size is not None else np.broadcast_shapes(means.shape, stds.shape)
-    wanted = _float_dtype(dtype, "normal")
+    shape = broadcast_shapes("normal", means.shape, stds.shape)
+    if size is not None:
+        wide = as_shape((size,), "normal")
+        if broadcast_shapes("normal", wide, shape) != wide:
+            raise ShapeError(
+                f"normal: size {wide} does not hold a mean of shape {means.shape} and a std of {stds.shape}"
+            )
+        shape = wide
+    wanted = _float_dtype(np.result_type(means, stds) if dtype is None else dtype, "normal")
     array = _draw("standard_normal", shape, wanted, _rng(generator, "normal"))
     return _make((array * stds + means).astype(wanted), None, device, False)

@@ -1,9 +1,12 @@
-"""Functions of one operand, element by element. Backward multiplies by the derivative, written from the output where that is cheaper."""
+"""Functions of one operand, element by element.
+
+Backward multiplies by the derivative, written from the output where that is cheaper.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,13 +15,12 @@ from ..autograd import Function, Tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentError, DtypeError
 from ._shared import floating
-from .arithmetic import maximum, minimum
-from .selection import masked_fill
+from .selection import masked_fill, where
 
 
 class _Unary(Function):
-    saves_inputs = ()
-    saves_outputs = ()
+    saves_inputs: ClassVar[tuple[int, ...] | None] = ()
+    saves_outputs: ClassVar[tuple[int, ...] | None] = ()
 
 
 class _OfInput(_Unary):
@@ -35,6 +37,9 @@ class _OfOutput(_Unary):
 
 class _Constant(_Unary):
     """A piecewise constant function: its gradient is 0 wherever it has one."""
+
+    def forward(self, x: Any) -> Any:
+        return getattr(array_module(x), self.name)(x)
 
     def backward(self, gy: Tensor) -> Tensor:
         return gy * 0.0
@@ -164,23 +169,21 @@ class Relu(_OfOutput):
 
 
 class Sign(_Constant):
-    def forward(self, x: Any) -> Any:
-        return array_module(x).sign(x)
+    """−1, 0 or 1."""
 
 
 class Floor(_Constant):
-    def forward(self, x: Any) -> Any:
-        return array_module(x).floor(x)
+    """Rounded down."""
 
 
 class Ceil(_Constant):
-    def forward(self, x: Any) -> Any:
-        return array_module(x).ceil(x)
+    """Rounded up."""
 
 
 class Round(_Constant):
-    def forward(self, x: Any) -> Any:
-        return array_module(x).rint(x)
+    """Rounded to the nearest, halves to the even one."""
+
+    name = "rint"
 
 
 class Clamp(_OfInput):
@@ -302,34 +305,40 @@ def relu(x: Tensor) -> Tensor:
 
 def sign(x: Tensor) -> Tensor:
     """−1, 0 or 1. Its gradient is 0."""
-    return Sign()(x)
+    return Sign()(x) if check_tensor(x, "sign", "x").data.dtype.kind != "b" else x
+
+
+def _rounded(function: type[Function], x: Tensor, op: str) -> Tensor:
+    """Integers are round already; NumPy would make some of them float64."""
+    return function()(x) if check_tensor(x, op, "x").data.dtype.kind == "f" else x
 
 
 def floor(x: Tensor) -> Tensor:
     """The largest integer not above x. Its gradient is 0."""
-    return Floor()(x)
+    return _rounded(Floor, x, "floor")
 
 
 def ceil(x: Tensor) -> Tensor:
     """The smallest integer not below x. Its gradient is 0."""
-    return Ceil()(x)
+    return _rounded(Ceil, x, "ceil")
 
 
 def round(x: Tensor) -> Tensor:
     """The nearest integer, halves to the even one. Its gradient is 0."""
-    return Round()(x)
+    return _rounded(Round, x, "round")
 
 
 def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """x limited to [min, max]; bounds may be numbers, tensors or None.
 
-    Backward:  gy where min ≤ x ≤ max, else 0
+    Backward:  gy where min ≤ x ≤ max, else 0; what was cut off goes to a bound that is a tensor
     Raises:    ArgumentError: neither bound is given
     """
     x = check_tensor(x, "clamp", "x")
     if min is None and max is None:
         raise ArgumentError("clamp: give min, max or both")
-    if isinstance(min, Tensor) or isinstance(max, Tensor):
-        x = x if min is None else maximum(x, min)
-        return x if max is None else minimum(x, max)
-    return Clamp(low=min, high=max)(x)
+    if x.data.dtype.kind == "f" and all(isinstance(b, int | float | np.number | None) for b in (min, max)):
+        return Clamp(low=None if min is None else float(min), high=None if max is None else float(max))(x)
+    if min is not None:
+        x = where(x < min, min, x)
+    return x if max is None else where(x > max, max, x)

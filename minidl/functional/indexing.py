@@ -9,7 +9,7 @@ import numpy as np
 from .. import kernels
 from ..autograd import Function, Tensor, check_tensor
 from ..backend import array_module, is_array
-from ..errors import ArgumentTypeError, DtypeError, OutOfRangeError, ShapeError
+from ..errors import ArgumentError, ArgumentTypeError, DtypeError, OutOfRangeError, ShapeError
 from ._shared import normalize_dim
 from .broadcast import broadcast_shapes, expand
 
@@ -19,6 +19,7 @@ class GetItem(Function):
 
     saves_inputs = ()
     saves_outputs = ()
+    is_view = True
     name = "getitem"
 
     def __init__(self, *, index: tuple[Any, ...]):
@@ -29,6 +30,10 @@ class GetItem(Function):
             return x[self.index]
         except IndexError as error:
             raise OutOfRangeError(f"indexing: {error} (tensor of shape {x.shape})") from None
+        except TypeError as error:  # x[1.5:]
+            raise ArgumentTypeError(f"indexing: {error}, got {self.index}") from None
+        except ValueError as error:  # x[::0]
+            raise ArgumentError(f"indexing: {error}, got {self.index}") from None
 
     def backward(self, gy: Tensor) -> Tensor:
         return IndexPutAdd(index=self.index, shape=self.input_shapes[0])(gy)
@@ -88,13 +93,16 @@ def _index_entry(entry: Any, x: Tensor) -> Any:
     if isinstance(entry, Tensor):
         entry = entry.data
     elif isinstance(entry, list | range):
-        entry = array_module(x.data).asarray(entry)
+        try:
+            entry = array_module(x.data).asarray(entry)
+        except ValueError:
+            raise ArgumentError(f"indexing: the list {entry} is ragged, so it is no index") from None
         if entry.size == 0:
             entry = entry.astype(np.int64)
     if is_array(entry):
         if entry.dtype.kind not in "biu":
             raise DtypeError(f"indexing: an index must be of integers or booleans, got a tensor of {entry.dtype}")
-        return entry
+        return entry if entry.dtype.kind == "b" else entry.astype(np.int64, copy=False)
     if entry is None or entry is Ellipsis or isinstance(entry, slice | bool | int | np.integer | np.bool_):
         return entry
     raise ArgumentTypeError(
@@ -113,7 +121,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 
 def check_index(index: Any, length: int, op: str) -> Tensor:
-    """An integer tensor whose values lie in [0, length)."""
+    """An integer tensor whose values lie in [0, length), as int64: places computed from it must not overflow."""
     index = check_tensor(index, op, "index")
     if index.data.dtype.kind not in "iu":
         raise DtypeError(f"{op}: index must be an integer tensor, got {index.dtype}")
@@ -121,7 +129,7 @@ def check_index(index: Any, length: int, op: str) -> Tensor:
         low, high = int(index.data.min()), int(index.data.max())
         if low < 0 or high >= length:
             raise OutOfRangeError(f"{op}: index {low if low < 0 else high} is out of range for length {length}")
-    return index
+    return index if index.data.dtype == np.int64 else Tensor(index.data.astype(np.int64))
 
 
 def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -136,7 +144,7 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     dim = normalize_dim(dim, x.ndim, "gather")
     index = check_index(index, x.shape[dim] if x.ndim else 1, "gather")
     _check_index_shape(index, x, dim, "gather", "x")
-    return Gather(dim=dim)(x, index)
+    return Gather(dim=dim)(x, index) if x.ndim else x.clone()
 
 
 def _check_index_shape(index: Tensor, other: Tensor, dim: int | None, op: str, name: str) -> None:
@@ -155,9 +163,11 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """
     x, src = check_tensor(x, "scatter_add", "x"), check_tensor(src, "scatter_add", "src")
     dim = normalize_dim(dim, x.ndim, "scatter_add")
-    index = check_index(index, x.shape[dim], "scatter_add")
+    index = check_index(index, x.shape[dim] if x.ndim else 1, "scatter_add")
     _check_index_shape(index, x, dim, "scatter_add", "x")
     _check_index_shape(index, src, None, "scatter_add", "src")
+    if not x.ndim:
+        return x + src
     if src.shape != index.shape:
         src = getitem(src, tuple(slice(n) for n in index.shape))
     return x + ScatterAdd(dim=dim, shape=x.shape)(src, index)
@@ -167,9 +177,11 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices of `dim` that a vector of indices names, in its order."""
     x = check_tensor(x, "index_select", "x")
     dim = normalize_dim(dim, x.ndim, "index_select")
-    index = check_index(index, x.shape[dim], "index_select")
-    if index.ndim > 1:
-        raise ShapeError(f"index_select: index must be a vector, got shape {index.shape}")
+    index = check_index(index, x.shape[dim] if x.ndim else 1, "index_select")
+    if index.ndim > 1 or (not x.ndim and index.numel() != 1):
+        raise ShapeError(f"index_select: index must be a vector, got shape {index.shape} (x {x.shape})")
+    if not x.ndim:
+        return x.clone()
     return GetItem(index=(slice(None),) * dim + (index.data.reshape(-1),))(x)
 
 
@@ -180,10 +192,14 @@ def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor
     if dim is None:
         return gather(x.reshape(-1), 0, indices.reshape(-1))
     if indices.ndim != x.ndim:
-        raise ShapeError(f"take_along_dim: indices of shape {indices.shape} need as many dimensions as x of shape {x.shape}")
+        raise ShapeError(
+            f"take_along_dim: indices of shape {indices.shape} need as many dimensions as x of shape {x.shape}"
+        )
     dim = normalize_dim(dim, x.ndim, "take_along_dim")
     rest = broadcast_shapes(
-        "take_along_dim", x.shape[:dim] + (1,) + x.shape[dim + 1 :], indices.shape[:dim] + (1,) + indices.shape[dim + 1 :]
+        "take_along_dim",
+        x.shape[:dim] + (1,) + x.shape[dim + 1 :],
+        indices.shape[:dim] + (1,) + indices.shape[dim + 1 :],
     )
     spread = expand(indices, rest[:dim] + (indices.shape[dim],) + rest[dim + 1 :])
     return gather(expand(x, rest[:dim] + (x.shape[dim],) + rest[dim + 1 :]), dim, spread)

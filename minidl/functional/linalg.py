@@ -50,7 +50,7 @@ class Einsum(Function):
         )
 
     def _gradient(self, i: int, gy: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
-        """gy and the other operands, summed to the letters of operand i; letters that stand nowhere else are repeated."""
+        """gy and the other operands, summed to the letters of operand i; letters that only it has are repeated."""
         others = [j for j in range(len(inputs)) if j != i]
         terms = (self.output_term, *(self.terms[j] for j in others))
         letters = [letter for letter in self.terms[i] if any(letter in term for term in terms)]
@@ -90,7 +90,9 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 def _check_rank(op: str, rank: int, **tensors: Any) -> None:
     for name, x in tensors.items():
         if check_tensor(x, op, name).ndim != rank:
-            raise ShapeError(f"{op}: {name} must have {rank} dimension{'s' * (rank > 1)}, got shape {x.shape}; see matmul")
+            raise ShapeError(
+                f"{op}: {name} must have {rank} dimension{'s' * (rank > 1)}, got shape {x.shape}; see matmul"
+            )
 
 
 def mm(a: Tensor, b: Tensor) -> Tensor:
@@ -122,8 +124,9 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
 def einsum(equation: str, *tensors: Tensor) -> Tensor:
     """Sums of products in Einstein's notation: ``einsum("bij,bjk->bik", a, b)``.
 
-    Math:      letters that the output lacks are summed over; a letter twice in one operand is its diagonal; without "->" the
-               output has the letters that stand once, in alphabetical order; "..." stands for leading dimensions
+    Math:      letters that the output lacks are summed over; a letter twice in one operand is its diagonal; without
+               "->" the output has the letters that stand once, in alphabetical order; "..." stands for the leading
+               dimensions
     Backward:  for each operand the einsum of gy with the other operands
     Raises:    ArgumentError: an equation that does not fit the operands. ShapeError: one letter with two lengths
     """
@@ -132,6 +135,9 @@ def einsum(equation: str, *tensors: Tensor) -> Tensor:
     if not isinstance(equation, str):
         raise ArgumentTypeError(f"einsum: the equation must be a string, got {type(equation).__name__}")
     terms, output = _parse(equation, tensors)
+    floats = [x for x in tensors if x.is_floating_point()]
+    if floats:  # integers take the dtype of the floating-point operands
+        tensors = tuple([operands(x, floats[0], "einsum")[0] for x in tensors])
     inputs, plain = [], []
     for term, x in zip(terms, tensors, strict=True):
         term, x = _take_diagonals(term, x)
@@ -182,7 +188,9 @@ def _take_diagonals(term: str, x: Tensor) -> tuple[str, Tensor]:
             i = term.index(letter)
             j = term.index(letter, i + 1)
             if x.shape[i] != x.shape[j]:
-                raise ShapeError(f"einsum: {letter!r} has lengths {x.shape[i]} and {x.shape[j]} in one operand {x.shape}")
+                raise ShapeError(
+                    f"einsum: {letter!r} has lengths {x.shape[i]} and {x.shape[j]} in one operand {x.shape}"
+                )
             rest = [d for d in range(x.ndim) if d not in (i, j)]
             places = array_module(x.data).arange(x.shape[i])
             x = GetItem(index=(places, places))(Permute(dims=(i, j, *rest))(x))

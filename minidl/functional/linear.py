@@ -14,7 +14,7 @@ from .shape import squeeze, transpose, unsqueeze
 class Linear(FusedFunction):
     """Matrix product and bias in one. See :func:`linear`."""
 
-    saves_inputs = (0, 1)
+    saves_inputs = (0, 1, 2)
     saves_outputs = ()
 
     def forward(self, x: Any, w: Any, b: Any = None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..autograd import FusedFunction, Tensor
@@ -9,6 +10,7 @@ from ..backend import array_module
 from ..errors import ArgumentError, ShapeError
 from ._loss_inputs import class_labels, class_weights, pair, scores
 from ._shared import apply_reduction
+from .creation import ones_like
 from .elementwise import relu
 from .indexing import Gather
 from .selection import masked_fill
@@ -17,37 +19,38 @@ from .softmax import log_softmax, shifted
 
 
 class SoftmaxCrossEntropy(FusedFunction):
-    """The cross-entropy of each element with its label, softmax included. See :func:`cross_entropy`."""
+    """The cross-entropy of each element with its label, softmax included; or their mean. See :func:`cross_entropy`."""
 
     saves_inputs = (0,)
     saves_outputs = ()
 
-    def __init__(self, *, dim: int, labels: Any):
-        self.dim, self.labels = dim, labels
+    def __init__(self, *, dim: int, labels: Any, mean: bool):
+        self.dim, self.labels, self.mean = dim, labels, mean
 
     def forward(self, x: Any) -> Any:
         xp = array_module(x)
+        others = xp.ix_(*[xp.arange(length) for length in self.labels.shape])  # counts through all other dimensions
+        labelled = (*others[: self.dim], self.labels, *others[self.dim :])
         z = shifted(x, self.dim)
-        picked = z[self._places(xp)]
+        picked = z[labelled]
         e = xp.exp(z, out=z)
-        total = e.sum(axis=self.dim)
-        self.save(e, total)
-        return xp.log(total) - picked
+        total = e.sum(axis=self.dim, keepdims=True)
+        self.save(e, total, labelled)
+        losses = xp.log(total).reshape(picked.shape) - picked
+        if not self.mean:
+            return losses
+        return losses.sum() * (1 / losses.size if losses.size else math.nan)
 
     def backward_array(self, gy: Any) -> Any:
-        e, total = self.saved
-        xp = array_module(e)
-        gx = e * xp.expand_dims(gy / total, self.dim)
-        gx[self._places(xp)] -= gy
+        e, total, labelled = self.saved
+        gy = gy / max(self.labels.size, 1) if self.mean else gy
+        gx = e * ((gy if self.mean else gy.reshape(total.shape)) / total)
+        gx[labelled] -= gy
         return gx
 
     def composite(self, x: Tensor) -> Tensor:
-        return -_pick(log_softmax(x, self.dim), self.dim, self.labels)
-
-    def _places(self, xp: Any) -> tuple[Any, ...]:
-        """The index of every element's labelled class: all other dimensions are counted through."""
-        others = xp.ix_(*[xp.arange(length) for length in self.labels.shape])
-        return (*others[: self.dim], self.labels, *others[self.dim :])
+        losses = -_pick(log_softmax(x, self.dim), self.dim, self.labels)
+        return losses.mean() if self.mean else losses
 
 
 def _pick(x: Tensor, dim: int, labels: Any) -> Tensor:
@@ -56,14 +59,17 @@ def _pick(x: Tensor, dim: int, labels: Any) -> Tensor:
     return Reshape(shape=labels.shape)(Gather(dim=dim)(x, index))
 
 
-def _reduce(losses: Tensor, labels: Any, ignored: Any | None, weight: Any | None, reduction: str, op: str) -> Tensor:
+def _reduce(
+    losses: Tensor, labels: Any, ignored: Any | None, weight: Tensor | None, reduction: str, op: str
+) -> Tensor:
     """0 where ignored; the mean is taken over the rest, and by class weights where there are any."""
     if ignored is not None:
         losses = masked_fill(losses, Tensor(ignored), 0.0)
     if reduction != "mean" or (ignored is None and weight is None):
         return apply_reduction(losses, reduction, op)
-    shares = array_module(labels).ones(labels.shape, losses.dtype) if weight is None else weight[labels]
-    return losses.sum() / Tensor(shares if ignored is None else shares * ~ignored).sum()
+    shares = ones_like(losses) if weight is None else weight[Tensor(labels)]
+    counted = shares if ignored is None else masked_fill(shares, Tensor(ignored), 0.0)
+    return losses.sum() / counted.sum()
 
 
 def cross_entropy(
@@ -86,7 +92,7 @@ def cross_entropy(
                or probabilities of input's shape. weight: one for each class. ignore_index: a label that counts for
                nothing. reduction: "mean", "sum" or "none"
     Returns:   a scalar; for "none" input's shape without C. The mean over class indices is Σ loss_i / Σ w[t_i], without
-               the ignored ones; if nothing is left it is nan, with gradient 0. The mean over probabilities is Σ loss_i / n
+               the ignored ones; if nothing is left, nan with gradient 0. The mean over probabilities is Σ loss_i / n
     Raises:    OutOfRangeError: "cross_entropy: target holds the label 4 but there are 4 classes …".
                DtypeError, ShapeError: target is neither class indices nor probabilities.
                GradientError: weight requires a gradient
@@ -105,21 +111,24 @@ def cross_entropy(
         losses = -(target * _log_probabilities(input, dim, class_weight)).sum(dim)
         return apply_reduction(losses, reduction, "cross_entropy")
     labels, ignored = class_labels(input, dim, target, "cross_entropy", ignore_index)
-    losses = SoftmaxCrossEntropy(dim=dim, labels=labels)(input)
+    plain_mean = reduction == "mean" and ignored is None and class_weight is None and not label_smoothing
+    losses = SoftmaxCrossEntropy(dim=dim, labels=labels, mean=plain_mean)(input)
+    if plain_mean:
+        return losses
     if class_weight is not None:
-        losses = losses * Tensor(class_weight[labels])
+        losses = losses * class_weight[Tensor(labels)]
     if label_smoothing:
         smooth = -_log_probabilities(input, dim, class_weight).sum(dim)
         losses = (1 - label_smoothing) * losses + (label_smoothing / classes) * smooth
     return _reduce(losses, labels, ignored, class_weight, reduction, "cross_entropy")
 
 
-def _log_probabilities(input: Tensor, dim: int, class_weight: Any | None) -> Tensor:
+def _log_probabilities(input: Tensor, dim: int, class_weight: Tensor | None) -> Tensor:
     """log softmax of the scores, times the class weights."""
     log_p = log_softmax(input, dim)
     if class_weight is None:
         return log_p
-    return log_p * Tensor(class_weight.reshape((-1,) + (1,) * (input.ndim - 1 - dim)))
+    return log_p * class_weight.reshape(-1, *(1,) * (input.ndim - 1 - dim))
 
 
 def nll_loss(
@@ -141,7 +150,7 @@ def nll_loss(
     labels, ignored = class_labels(input, dim, target, "nll_loss", ignore_index)
     losses = -_pick(input, dim, labels)
     if class_weight is not None:
-        losses = losses * Tensor(class_weight[labels])
+        losses = losses * class_weight[Tensor(labels)]
     return _reduce(losses, labels, ignored, class_weight, reduction, "nll_loss")
 
 
@@ -173,5 +182,5 @@ def multi_margin_loss(
     violations = relu(margin - _pick(input, dim, labels).unsqueeze(dim) + input)
     losses = masked_fill(violations**p, Tensor(labelled), 0.0).sum(dim) / float(input.shape[dim])
     if class_weight is not None:
-        losses = losses * Tensor(class_weight[labels])
+        losses = losses * class_weight[Tensor(labels)]
     return apply_reduction(losses, reduction, "multi_margin_loss")

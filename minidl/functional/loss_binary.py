@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autograd import Function, Tensor, check_tensor
+from ..autograd import Function, FusedFunction, Tensor
 from ..backend import array_module
-from ..errors import ArgumentError
-from ._loss_inputs import pair, weighted
+from ..errors import ArgumentError, ShapeError
+from ._loss_inputs import fitting_weight, pair, weighted
 from ._shared import apply_reduction
 from .activation import logsigmoid
-from .elementwise import Log, Log1p, clamp, log, log1p, sigmoid
+from .elementwise import Log, Log1p, Sigmoid, clamp, log, log1p, sigmoid
 
 _LOG_FLOOR = -100.0  # log 0 counts as this much
 
@@ -34,6 +34,29 @@ class BinaryCrossEntropy(Function):
         if self.needs_input_grad[1]:
             gt = gy * (clamp(log1p(-x), min=_LOG_FLOOR) - clamp(log(x), min=_LOG_FLOOR))
         return gx, gt
+
+
+class BinaryCrossEntropyWithLogits(FusedFunction):
+    """See :func:`binary_cross_entropy_with_logits`, without weights: log(1 + eˣ) − t x."""
+
+    saves_inputs = (0, 1)
+    saves_outputs = ()
+
+    def forward(self, x: Any, t: Any) -> Any:
+        xp = array_module(x)
+        return (xp.maximum(x, 0) - t * x) + xp.log1p(xp.exp(-abs(x)))
+
+    def backward_array(self, gy: Any) -> Any:
+        x, t = self.input_arrays
+        gx = gy * (Sigmoid().forward(x) - t) if self.needs_input_grad[0] else None
+        return gx, -gy * x if self.needs_input_grad[1] else None
+
+    def composite(self, x: Tensor, t: Tensor) -> Tensor:
+        return -_log_likelihood(x, t, 1.0)
+
+
+def _log_likelihood(x: Tensor, t: Tensor, pos_weight: Any) -> Tensor:
+    return pos_weight * (t * logsigmoid(x)) + (1.0 - t) * logsigmoid(-x)
 
 
 def binary_cross_entropy(
@@ -76,10 +99,10 @@ def binary_cross_entropy_with_logits(
     """
     op = "binary_cross_entropy_with_logits"
     input, target = pair(input, target, op)
-    yes = target * logsigmoid(input)
-    if pos_weight is not None:
-        yes = weighted(yes, check_tensor(pos_weight, op, "pos_weight"), op)
-    losses = -(yes + (1.0 - target) * logsigmoid(-input))
+    if pos_weight is None:
+        losses = BinaryCrossEntropyWithLogits()(input, target)
+    else:
+        losses = -_log_likelihood(input, target, fitting_weight(pos_weight, input, op, "pos_weight"))
     return apply_reduction(weighted(losses, weight, op), reduction, op)
 
 
@@ -116,7 +139,9 @@ def dice_loss(input: Tensor, target: Tensor, smooth: float = 1.0, *, reduction: 
     Source:    Milletari, Navab & Ahmadi 2016, "V-Net", section 3, with plain sums in the denominator instead of squares
     """
     input, target = pair(input, target, "dice_loss")
-    input, target = input.reshape(len(input), -1), target.reshape(len(target), -1)
+    if input.ndim < 2:
+        raise ShapeError(f"dice_loss: input must have shape (N, ...), one mask for each sample, got {input.shape}")
+    input, target = input.flatten(1), target.flatten(1)
     overlap = 2.0 * (input * target).sum(1) + smooth
     losses = 1.0 - overlap / (input.sum(1) + target.sum(1) + smooth)
     return apply_reduction(losses, reduction, "dice_loss")

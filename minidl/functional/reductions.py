@@ -50,8 +50,9 @@ class Mean(Sum):
     """Sum divided by the number of elements."""
 
     def forward(self, x: Any) -> Any:
-        count = math.prod([x.shape[d] for d in self.dims])
-        return super().forward(x) * (1 / count if count else math.nan)
+        total = super().forward(x)
+        with np.errstate(invalid="ignore"):  # 0/0 over no elements; a division, since 49 · (1/49) is not 1
+            return total / total.dtype.type(math.prod([x.shape[d] for d in self.dims]))
 
     def backward(self, gy: Tensor) -> Tensor:
         count = math.prod([self.input_shapes[0][d] for d in self.dims])
@@ -149,11 +150,11 @@ class LogSumExp(Function):
 
     def forward(self, x: Any) -> Any:
         xp = array_module(x)
-        if not x.size:
-            return xp.log(x.sum(axis=self.dims, keepdims=True))
-        shift = x.max(axis=self.dims, keepdims=True)
-        shift = xp.where(xp.isfinite(shift), shift, xp.zeros_like(shift))
         with np.errstate(divide="ignore", over="ignore"):
+            if not x.size:  # log 0
+                return xp.log(x.sum(axis=self.dims, keepdims=True))
+            shift = x.max(axis=self.dims, keepdims=True)
+            shift = xp.where(xp.isfinite(shift), shift, xp.zeros_like(shift))
             return xp.log(xp.exp(x - shift).sum(axis=self.dims, keepdims=True)) + shift
 
     def backward(self, gy: Tensor) -> Tensor:
@@ -231,29 +232,36 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
     return Mean(dims=normalize_dims(dim, x.ndim, "mean"), keepdim=keepdim)(x)
 
 
-def var(x: Tensor, dim: Dims = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
+def var(
+    x: Tensor, dim: Dims = None, *, correction: float = 1, keepdim: bool = False, unbiased: bool | None = None
+) -> Tensor:
     """The variance over `dim`.
 
     Math:      y = Σ (x − mean x)² / (n − correction); nan or inf where n ≤ correction
     Backward:  gx = gy · 2 (x − mean x) / (n − correction)
-    Args:      correction: 1 for the unbiased estimate (Bessel), 0 for the mean square
+    Args:      correction: 1 for the unbiased estimate (Bessel), 0 for the mean square. unbiased: PyTorch's older
+               spelling of correction 1 (True) or 0 (False)
     """
     x = require_floating(x, "var")
     dims = normalize_dims(dim, x.ndim, "var")
-    return _without(Var(dims=dims, count=_count(x, dims, correction))(x), dims, keepdim)
+    return _without(Var(dims=dims, count=_count(x, dims, correction, unbiased))(x), dims, keepdim)
 
 
-def std(x: Tensor, dim: Dims = None, *, correction: float = 1, keepdim: bool = False) -> Tensor:
+def std(
+    x: Tensor, dim: Dims = None, *, correction: float = 1, keepdim: bool = False, unbiased: bool | None = None
+) -> Tensor:
     """The square root of :func:`var`.  Backward: gx = gy (x − mean x) / ((n − correction) y), 0 where y = 0."""
     x = require_floating(x, "std")
     dims = normalize_dims(dim, x.ndim, "std")
-    count = _count(x, dims, correction)
+    count = _count(x, dims, correction, unbiased)
     if not count:
-        return sqrt(var(x, dims, correction=correction, keepdim=keepdim))
+        return sqrt(var(x, dims, correction=correction, keepdim=keepdim, unbiased=unbiased))
     return _without(Std(dims=dims, count=count)(x), dims, keepdim)
 
 
-def _count(x: Tensor, dims: tuple[int, ...], correction: float) -> float:
+def _count(x: Tensor, dims: tuple[int, ...], correction: float, unbiased: bool | None) -> float:
+    if unbiased is not None:
+        correction = int(unbiased)
     count = math.prod(x.shape[d] for d in dims) - correction
     return count if count > 0 else 0
 
@@ -372,7 +380,13 @@ def norm(x: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = Fa
         return sum(to(x != 0, dtype=x.dtype), dims, keepdim)
     if p == 1:
         return sum(x.abs(), dims, keepdim)
-    total = sum(x * x if p == 2 else x.abs() ** p, dims, keepdim)
+    if p == 2:
+        powers = x * x
+    elif 0 < p < 1:  # steep at 0: nothing flows there, as in PyTorch
+        powers = masked_fill(masked_fill(x.abs(), x == 0, 1.0) ** p, x == 0, 0.0)
+    else:
+        powers = x.abs() ** p
+    total = sum(powers, dims, keepdim)
     zero = total == 0
     return masked_fill(masked_fill(total, zero, 1.0) ** (1 / p), zero, 0.0)
 

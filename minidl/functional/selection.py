@@ -8,7 +8,7 @@ import numpy as np
 
 from ..autograd import Function, Tensor, as_tensor, check_tensor
 from ..backend import array_module
-from ..errors import DtypeError, ShapeError
+from ..errors import ArgumentTypeError, DtypeError, OutOfRangeError, ShapeError
 from ._shared import operands
 from .broadcast import broadcast_shapes, sum_to
 
@@ -41,7 +41,8 @@ class MaskedFill(Function):
 
     def forward(self, x: Any, mask: Any) -> Any:
         xp = array_module(x)
-        return xp.where(mask, xp.asarray(self.value, dtype=x.dtype), x)
+        with np.errstate(over="ignore"):
+            return xp.where(mask, xp.asarray(self.value, dtype=x.dtype), x)
 
     def backward(self, gy: Tensor) -> tuple[Tensor, None]:
         return MaskedFill(value=0.0)(gy, self.inputs[1]), None
@@ -74,6 +75,10 @@ def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
     x, mask = check_tensor(x, "masked_fill", "x"), _check_mask(mask, "masked_fill", "mask")
     if isinstance(value, Tensor):
         return where(mask, value, x)
+    if not isinstance(value, int | float | np.number | np.bool_):
+        raise ArgumentTypeError(f"masked_fill: value must be a number or a Tensor, got {value!r}")
+    if x.data.dtype.kind != "f" and not np.isfinite(value):
+        raise OutOfRangeError(f"masked_fill: {value} does not fit into a tensor of dtype {x.dtype}")
     if mask.shape != x.shape and broadcast_shapes("masked_fill", x.shape, mask.shape) != x.shape:
         raise ShapeError(f"masked_fill: mask of shape {mask.shape} does not fit into x of shape {x.shape}")
     return MaskedFill(value=value)(x, mask)

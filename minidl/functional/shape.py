@@ -21,6 +21,8 @@ class _Rearrange(Function):
 
 
 class Reshape(_Rearrange):
+    is_view = True
+
     def __init__(self, *, shape: tuple[int, ...]):
         self.shape = shape
 
@@ -32,6 +34,8 @@ class Reshape(_Rearrange):
 
 
 class Permute(_Rearrange):
+    is_view = True
+
     def __init__(self, *, dims: tuple[int, ...]):
         self.dims = dims
 
@@ -43,6 +47,8 @@ class Permute(_Rearrange):
 
 
 class Flip(_Rearrange):
+    is_view = True
+
     def __init__(self, *, dims: tuple[int, ...]):
         self.dims = dims
 
@@ -84,6 +90,8 @@ class Cat(_Rearrange):
 class Narrow(_Rearrange):
     """The slice [start, stop) of one dimension. Adjoint: :class:`Embed`."""
 
+    is_view = True
+
     def __init__(self, *, dim: int, start: int, stop: int):
         self.dim, self.start, self.stop = dim, start, stop
 
@@ -108,6 +116,13 @@ class Embed(_Rearrange):
 
     def backward(self, gy: Tensor) -> Tensor:
         return Narrow(dim=self.dim, start=self.start, stop=self.start + self.input_shapes[0][self.dim])(gy)
+
+
+def _dim_of(x: Tensor, dim: Any, op: str) -> int:
+    """A dimension of x counted from the front, where x must have one."""
+    if not x.ndim:
+        raise ShapeError(f"{op}: expects at least 1 dimension, got a tensor without any")
+    return normalize_dim(dim, x.ndim, op)
 
 
 def _sizes(sizes: tuple[Any, ...], op: str) -> tuple[int, ...]:
@@ -164,7 +179,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Split dimension `dim` into `sizes`, of which one may be −1."""
     x = check_tensor(x, "unflatten", "x")
-    dim = normalize_dim(dim, x.ndim, "unflatten")
+    dim = _dim_of(x, dim, "unflatten")
     inner = _resolve_shape(_sizes((tuple(sizes),), "unflatten"), x.shape[dim], x.shape, "unflatten")
     return Reshape(shape=x.shape[:dim] + inner + x.shape[dim + 1 :])(x)
 
@@ -186,8 +201,9 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
 def permute(x: Tensor, *dims: Any) -> Tensor:
     """Reorder dimensions: y.shape[i] = x.shape[dims[i]]; a view."""
     x = check_tensor(x, "permute", "x")
-    order = normalize_dims(_sizes(dims, "permute"), x.ndim, "permute")
-    if len(order) != x.ndim:
+    wanted = _sizes(dims, "permute")
+    order = normalize_dims(wanted, x.ndim, "permute")
+    if len(wanted) != x.ndim:
         raise ShapeError(f"permute: {dims} does not name each of the {x.ndim} dimensions of shape {x.shape} once")
     return Permute(dims=order)(x)
 
@@ -224,7 +240,9 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
     x = check_tensor(x, "repeat", "x")
     counts = _sizes(repeats, "repeat")
     if len(counts) < x.ndim or any(count < 0 for count in counts):
-        raise ShapeError(f"repeat: {counts} must give a count ≥ 0 for each of the {x.ndim} dimensions of shape {x.shape}")
+        raise ShapeError(
+            f"repeat: {counts} must give a count ≥ 0 for each of the {x.ndim} dimensions of shape {x.shape}"
+        )
     shape = (1,) * (len(counts) - x.ndim) + x.shape
     split = tuple(n for length in shape for n in (1, length))
     tiled = tuple(n for count, length in zip(counts, shape, strict=True) for n in (count, length))
@@ -235,19 +253,19 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
 def flip(x: Tensor, dims: int | Sequence[int], *more: int) -> Tensor:
     """Reverse the order along `dims`."""
     x = check_tensor(x, "flip", "x")
-    wanted = (dims, *more) if isinstance(dims, int) else tuple(dims)
-    return Flip(dims=normalize_dims(wanted, x.ndim, "flip") if wanted else ())(x)
+    wanted = (dims, *more) if isinstance(dims, int | np.integer) else dims
+    return x if wanted == () or wanted == [] else Flip(dims=normalize_dims(wanted, x.ndim, "flip"))(x)
 
 
 def roll(x: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """Shift along `dims`; what leaves at one end enters at the other. Without dims the flattened tensor is shifted."""
     x = check_tensor(x, "roll", "x")
-    steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+    steps = (shifts,) if isinstance(shifts, int | np.integer) else tuple(shifts)
     if dims is None:
         if len(steps) != 1:
             raise ArgumentError(f"roll: {len(steps)} shifts {shifts} need as many dims")
         return reshape(Roll(shifts=steps, dims=(0,))(reshape(x, -1)), x.shape)
-    where = tuple(normalize_dim(d, x.ndim, "roll") for d in ((dims,) if isinstance(dims, int) else dims))
+    where = tuple(normalize_dim(d, x.ndim, "roll") for d in ((dims,) if isinstance(dims, int | np.integer) else dims))
     if len(steps) != len(where):
         raise ArgumentError(f"roll: {len(steps)} shifts {shifts} but {len(where)} dims {dims}")
     return Roll(shifts=steps, dims=where)(x)
@@ -267,9 +285,10 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     Backward:  each tensor gets its slice of gy
     """
     parts = _tensors(tensors, "cat")
-    dim = normalize_dim(dim, parts[0].ndim, "cat")
+    parts = [x for x in parts if x.shape != (0,)] or parts[:1]  # an empty vector fits everywhere, as in PyTorch
+    dim = _dim_of(parts[0], dim, "cat")
     rest = [x.shape[:dim] + x.shape[dim + 1 :] for x in parts]
-    if parts[0].ndim == 0 or any(x.ndim != parts[0].ndim for x in parts) or any(r != rest[0] for r in rest):
+    if any(x.ndim != parts[0].ndim for x in parts) or any(r != rest[0] for r in rest):
         raise ShapeError(f"cat: shapes {', '.join(str(x.shape) for x in parts)} differ outside dimension {dim}")
     widest = max(parts, key=lambda x: (x.data.dtype.kind == "f", x.data.dtype.itemsize))
     return Cat(dim=dim)(*[operands(x, widest, "cat")[0] for x in parts])
@@ -286,7 +305,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Cut along `dim` into pieces of one size (the last may be smaller) or of the given sizes."""
     x = check_tensor(x, "split", "x")
-    dim = normalize_dim(dim, x.ndim, "split")
+    dim = _dim_of(x, dim, "split")
     length = x.shape[dim]
     if isinstance(split_size, int | np.integer):
         if split_size < 1:
@@ -295,7 +314,9 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
     else:
         sizes = list(split_size)
         if sum(sizes) != length or any(size < 0 for size in sizes):
-            raise ShapeError(f"split: sizes {sizes} do not add up to {length}, the length of dimension {dim} of {x.shape}")
+            raise ShapeError(
+                f"split: sizes {sizes} do not add up to {length}, the length of dimension {dim} of {x.shape}"
+            )
     stops = np.cumsum(sizes).tolist()
     return tuple(Narrow(dim=dim, start=stop - size, stop=stop)(x) for size, stop in zip(sizes, stops, strict=True))
 
@@ -305,21 +326,22 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     x = check_tensor(x, "chunk", "x")
     if chunks < 1:
         raise ArgumentError(f"chunk: chunks must be at least 1, got {chunks}")
-    length = x.shape[normalize_dim(dim, x.ndim, "chunk")]
+    length = x.shape[_dim_of(x, dim, "chunk")]
     return split(x, max(1, -(-length // chunks)), dim)
 
 
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along `dim`, without that dimension."""
     x = check_tensor(x, "unbind", "x")
-    dim = normalize_dim(dim, x.ndim, "unbind")
+    dim = _dim_of(x, dim, "unbind")
     return tuple(squeeze(piece, dim) for piece in split(x, 1, dim)) if x.shape[dim] else ()
 
 
 def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
-    """The slice [start, start + length) of dimension `dim`; a view."""
+    """The slice [start, start + length) of dimension `dim`; a view. A negative start counts from the end."""
     x = check_tensor(x, "narrow", "x")
-    dim = normalize_dim(dim, x.ndim, "narrow")
+    dim = _dim_of(x, dim, "narrow")
+    start += x.shape[dim] if start < 0 else 0
     if not 0 <= start <= start + length <= x.shape[dim]:
         raise ArgumentError(f"narrow: [{start}, {start + length}) does not lie in dimension {dim} of shape {x.shape}")
     return Narrow(dim=dim, start=start, stop=start + length)(x)

@@ -134,7 +134,8 @@ class Embedding(Module):
         """A layer whose table is `embeddings` itself, (rows, dimensions); frozen unless said otherwise."""
         if require_floating(embeddings, "Embedding.from_pretrained", "embeddings").ndim != 2:
             raise ShapeError(f"Embedding.from_pretrained: needs a (rows, dimensions) table, got {embeddings.shape}")
-        layer = cls(*embeddings.shape, padding_idx=padding_idx, device=embeddings.device, dtype=embeddings.dtype)
+        rows, size = embeddings.shape
+        layer = cls(rows, size, padding_idx, device=embeddings.device, dtype=embeddings.dtype)
         layer.weight = Parameter(embeddings, requires_grad=not freeze)
         return layer
 

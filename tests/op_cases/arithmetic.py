@@ -51,9 +51,11 @@ def _apart_pair(*shapes):
 
 CASES += [
     OpCase("maximum", F.maximum, _apart_pair((3, 4), (3, 4)), np.maximum, lambda torch, a, b: torch.maximum(a, b)),
-    OpCase("maximum-broadcast", F.maximum, _apart_pair((3, 4), (4,)), np.maximum, lambda torch, a, b: torch.maximum(a, b)),
+    OpCase("maximum-broadcast", F.maximum, _apart_pair((3, 4), (4,)), np.maximum,
+          lambda torch, a, b: torch.maximum(a, b)),
     OpCase("minimum", F.minimum, _apart_pair((3, 4), (3, 4)), np.minimum, lambda torch, a, b: torch.minimum(a, b)),
-    OpCase("minimum-broadcast", F.minimum, _apart_pair((2, 1), (3,)), np.minimum, lambda torch, a, b: torch.minimum(a, b)),
+    OpCase("minimum-broadcast", F.minimum, _apart_pair((2, 1), (3,)), np.minimum,
+          lambda torch, a, b: torch.minimum(a, b)),
     OpCase("add-alpha", lambda a, b: F.add(a, b, alpha=3), normal((2, 3), (3,)), lambda a, b: a + 3 * b),
     OpCase("sub-alpha", lambda a, b: F.sub(a, b, alpha=0.5), normal((2, 3), (3,)), lambda a, b: a - b / 2),
     OpCase("scalar-left", lambda a: 2.0 - 3 / (1.5 + a * a), normal((3,)), lambda a: 2 - 3 / (1.5 + a * a)),
@@ -61,7 +63,8 @@ CASES += [
     OpCase("scalar-base", lambda a: 2.0**a, normal((3,)), lambda a: 2.0**a),
     OpCase("numpy-scalar", lambda a: np.float64(2) * a + np.int64(1), normal((3,)), lambda a: 2 * a + 1),
     *[
-        OpCase(f"pow-{p}", lambda a, p=p: a**p, uniform(0.5, 2, (3, 2)), lambda a, p=p: a**p, lambda torch, a, p=p: a**p)
+        OpCase(f"pow-{p}", lambda a, p=p: a**p, uniform(0.5, 2, (3, 2)), lambda a, p=p: a**p,
+          lambda torch, a, p=p: a**p)
         for p in (0, 1, 2, 3, -1, 0.5, -1.5)
     ],
     OpCase("floor_divide", lambda a: a // 0.7, away_from([0.7 * i for i in range(-9, 9)], (5,)), lambda a: a // 0.7),

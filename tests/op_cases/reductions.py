@@ -84,7 +84,8 @@ for _name in ("max", "min"):
         for _keep in (False, True)
     ]
     CASES.append(
-        OpCase(f"{_name}-whole", getattr(F, _name), distinct((3, 4)), _np_value, lambda torch, x, n=_name: getattr(torch, n)(x))
+        OpCase(f"{_name}-whole", getattr(F, _name), distinct((3, 4)), _np_value,
+          lambda torch, x, n=_name: getattr(torch, n)(x))
     )
     CASES += [
         OpCase(
@@ -128,8 +129,10 @@ CASES += [
            lambda torch, x: torch.prod(x, 0, True)),
     OpCase("prod-zeros", lambda x: F.prod(x, 1), _with_zeros, lambda x: x.prod(1), lambda torch, x: torch.prod(x, 1),
            batch_axis=0),
-    OpCase("cumsum-0", lambda x: F.cumsum(x, 0), normal((3, 4)), lambda x: x.cumsum(0), lambda torch, x: torch.cumsum(x, 0)),
-    OpCase("cumsum-1", lambda x: F.cumsum(x, -1), normal((3, 4)), lambda x: x.cumsum(1), lambda torch, x: torch.cumsum(x, 1),
+    OpCase("cumsum-0", lambda x: F.cumsum(x, 0), normal((3, 4)), lambda x: x.cumsum(0),
+          lambda torch, x: torch.cumsum(x, 0)),
+    OpCase("cumsum-1", lambda x: F.cumsum(x, -1), normal((3, 4)), lambda x: x.cumsum(1),
+          lambda torch, x: torch.cumsum(x, 1),
            batch_axis=0),
     OpCase("any", lambda x: F.any(x > 1, 1), normal((3, 4)), lambda x: (x > 1).any(1), lambda torch, x: (x > 1).any(1),
            diff=()),

@@ -183,6 +183,16 @@ def test_own_schedule_from_get_lr():
     optimizer = make_optimizer()
     found = rates(optimizer, Halving(optimizer), 3)
     np.testing.assert_allclose(found[:, 0], [0.4, 0.2, 0.4 / 3, 0.1])
+    found = rates(optimizer, Halving(optimizer, last_epoch=1), 1)
+    np.testing.assert_allclose(found[:, 0], [0.4 / 3, 0.1])
+
+
+def test_a_state_dict_does_not_change_afterwards():
+    optimizer = make_optimizer()
+    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.5)
+    state = scheduler.state_dict()
+    scheduler.step()
+    assert state == lr_scheduler.ExponentialLR(make_optimizer(), 0.5).state_dict()
 
 
 def plateau(metrics, **settings):

@@ -16,7 +16,7 @@ def index_put_add(shape: tuple[int, ...], index: tuple[Any, ...], values: np.nda
         y[index] = values
         return y
     if len(index) == 1 and arrays[0].size:
-        return _add_rows(shape, arrays[0].ravel() % shape[0], values.reshape(-1, math.prod(shape[1:])))
+        return _add_rows(shape, arrays[0].ravel() % shape[0], values.reshape(arrays[0].size, math.prod(shape[1:])))
     places = np.arange(math.prod(shape)).reshape(shape)[index]
     return _add_flat(shape, places, values)
 
