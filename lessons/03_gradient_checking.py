@@ -205,22 +205,22 @@ assert honest < 1e-9
 # On the left, $J u$ is the derivative of $f(x + t u)$ at $t = 0$: one central difference. On the right, $J^\top v$ is
 # what backward returns. With random $u$ and $v$ an error anywhere shows, unless it happens to be orthogonal to $u$,
 # which has probability 0; but an error in one element of many is diluted. The next cell measures both: 10,000
-# elements with two evaluations, and then with a single element of the gradient missing. (`gradcheck(...,
-# mode="directional")` does this, three times.)
+# elements with two evaluations, and then with a single element of the gradient missing.
+# (`gradcheck(..., mode="directional")` does this, three times.)
 
 # %%
 wide, v, u = (rng.normal(size=(100, 100)) for _ in range(3))
 h = 6e-6
 
 
-def smooth_softmax(t):
+def softmax_of_rows(t):
     return F.softmax(t, dim=-1)
 
 
 variable = ml.tensor(wide, requires_grad=True)
-smooth_softmax(variable).backward(ml.tensor(v))
+softmax_of_rows(variable).backward(ml.tensor(v))
 jtv = variable.grad.numpy()
-ju = (smooth_softmax(ml.tensor(wide + h * u)).numpy() - smooth_softmax(ml.tensor(wide - h * u)).numpy()) / (2 * h)
+ju = (softmax_of_rows(ml.tensor(wide + h * u)).numpy() - softmax_of_rows(ml.tensor(wide - h * u)).numpy()) / (2 * h)
 left_side, right_side = (v * ju).sum(), (jtv * u).sum()
 incomplete = jtv.copy()
 incomplete[50, 50] = 0
@@ -230,16 +230,16 @@ print(f"⟨v, Ju⟩ = {left_side:.12f}, ⟨Jᵀv, u⟩ = {right_side:.12f}: they
 print(f"with one of 10000 elements of Jᵀv set to 0 they differ by {directional_fault:.1e}")
 
 assert directional < 1e-9 < 1e-5 < directional_fault
-assert gradcheck(smooth_softmax, ml.tensor(wide, requires_grad=True), mode="directional")
+assert gradcheck(softmax_of_rows, ml.tensor(wide, requires_grad=True), mode="directional")
 
 # %% [markdown]
 # ## A cotangent of ones is blind
 #
-# Why a *random* $v$? It is tempting to check `f(x).sum()`, which is a scalar and needs no $v$. This amounts to $v =
-# (1, \dots, 1)$, and there are operations for which it sees nothing. The outputs of softmax sum to 1 whatever $x$ is.
-# So $s(x)$ is constant, its gradient is 0, and a backward that returns *zero* passes. So does one that forgets to
-# multiply by the gradient that arrives: multiplying by 1 is no different from not multiplying. Batch normalization,
-# whose outputs sum to 0, has the same blind spot.
+# Why a *random* $v$? It is tempting to check `f(x).sum()`, which is a scalar and needs no $v$. This amounts to
+# $v = (1, \dots, 1)$, and there are operations for which it sees nothing. The outputs of softmax sum to 1 whatever
+# $x$ is. So $s(x)$ is constant, its gradient is 0, and a backward that returns *zero* passes. So does one that
+# forgets to multiply by the gradient that arrives: multiplying by 1 is no different from not multiplying. Batch
+# normalization, whose outputs sum to 0, has the same blind spot.
 
 
 # %%
@@ -276,11 +276,11 @@ assert passed_as_sum and caught
 # ## Kinks
 #
 # The rectifier $\max(0, x)$ has no derivative at 0: it is 0 from the left, 1 from the right. The central difference
-# says ½, backward says 0 (as in PyTorch). For training any number from 0 to 1 is good enough, since rounding all but
-# never lands there; for a check the disagreement would look like an error. `gradcheck` compares the two halves of its
-# central difference and reports the kink. A point *closer* to the kink than the step is no better. The remedy is to
-# move the inputs away, not to loosen the tolerance. (The slopes in the messages are those of $s = \langle v, f(x)
-# \rangle$, so they carry the element of $v$: 0 and $v_1$ in place of 0 and 1.)
+# says ½, backward says 0 (as in PyTorch). For training any number from 0 to 1 will do; for a check the disagreement
+# would look like an error. `gradcheck` compares the two halves of its central difference and reports the kink. A
+# point *closer* to the kink than the step is no better. The remedy is to move the inputs away, not to loosen the
+# tolerance. (The slopes in the messages are those of $s = \langle v, f(x) \rangle$, so they carry the element of $v$:
+# 0 and $v_1$ in place of 0 and 1.)
 
 # %%
 kink_messages = []
@@ -302,9 +302,9 @@ assert len(kink_messages) == 2 and all("kink" in message for message in kink_mes
 #
 # $$ y = \tfrac12 \left( x + \sqrt{x^2 + b} \right), \qquad b \ge 0. $$
 #
-# For $b = 0$ it is $\tfrac12 (x + |x|) = \max(0, x)$; a larger $b$ makes the corner rounder. Minidl does not have it.
-# Let us add it, with $b$ as a second *input*, a single positive number, so that it can be learned. With $r =
-# \sqrt{x^2 + b}$,
+# For $b = 0$ it is $\tfrac12 (x + |x|) = \max(0, x)$, kink and all; a larger $b$ makes the corner rounder. Minidl
+# does not have it. Let us add it, with $b$ as a second *input*, a single positive number, so that it can be learned.
+# With $r = \sqrt{x^2 + b}$,
 #
 # $$ \frac{\partial r}{\partial x} = \frac{x}{r}, \quad \frac{\partial r}{\partial b} = \frac{1}{2r}
 #    \qquad\Longrightarrow\qquad
@@ -475,8 +475,8 @@ assert [name for name, (_, first, _) in seen.items() if not first] == ["Constant
 # - `ForgetsGy` is invisible to ones.
 # - `NoSum` is caught before any check, by the engine: a gradient must have the shape of its input.
 # - `ConstantRoot` trains perfectly well. It is wrong only where gradients are themselves differentiated (a gradient
-#   penalty, Newton's method), and only `gradgradcheck` sees it. Libraries have had exactly this mistake in batch
-#   normalization.
+#   penalty, Newton's method), and only `gradgradcheck` sees it. A published library has had exactly this mistake in
+#   its batch normalization.
 # - `gradgradcheck` alone lets most of the wrong gradients pass: it asks whether backward is differentiated correctly,
 #   whatever backward computes. The two checks belong together.
 #
@@ -624,7 +624,7 @@ assert losses[-1] < sharp_losses[-1] / 10
 # ## The picture
 #
 # Left: the error of the difference quotients, with the best steps as predicted (triangles). Middle: what two
-# cotangents make of the planted bugs in $\bar x$; below the dashed line a check sees nothing. Right: the fit, by an
+# cotangents make of the planted bugs in $\bar x$; left of the dashed line a check sees nothing. Right: the fit, by an
 # operation that did not exist when the lesson began.
 
 
@@ -639,7 +639,7 @@ for (name, error), color in zip(curves.items(), ("tab:orange", "tab:blue", "tab:
     left.loglog(steps, error, color=color, label=name)
     left.loglog(predicted[name], error[np.argmin(np.abs(steps - predicted[name]))], "v", color=color, markersize=9)
 left.axvline(1e-6, color="black", linestyle=":", linewidth=1)
-left.text(1.3e-6, 6e-5, "gradcheck", rotation=90, va="center")
+left.text(1.3e-6, 2e-4, "gradcheck", rotation=90, va="center")
 left.set(
     title="Large steps truncate, small steps round",
     xlabel="step $h$",
@@ -688,12 +688,12 @@ save_picture(figure, "03_gradient_checking")
 #
 # ## Exercises
 #
-# 1. Derive the best step of the central difference from its two errors, and compute it for $f(x) = e^x \sin x$ at $x
-#    = 1$. How far is it from the measured one?
+# 1. Derive the best step of the central difference from its two errors, and compute it for $f(x) = e^x \sin x$ at
+#    $x = 1$. How far is it from the measured one?
 # 2. Write an operation with three inputs, $\operatorname{lerp}(a, b, t) = a + t (b - a)$, all of one shape, and prove
 #    it. Plant three bugs of your own.
-# 3. Compute `squareplus` in float32 at $x = -10^4$, $b = 4$, and compare with float64. Multiply by $\sqrt{x^2 + b} -
-#    x$ above and below to find a form that is accurate for negative $x$. Why did no check complain?
+# 3. Compute `squareplus` in float32 at $x = -10^4$, $b = 4$, and compare with float64. Multiply by
+#    $\sqrt{x^2 + b} - x$ above and below to find a form that is accurate for negative $x$. Why did no check complain?
 # 4. Give `Squareplus` one $b$ for each channel: $x$ of shape $(N, C)$, $b$ of shape $(C)$. What becomes of the sum?
 # 5. How many elements must a tensor have before `mode="directional"` with a tolerance of $10^{-5}$ could overlook an
 #    error of 1% in one of them?

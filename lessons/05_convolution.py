@@ -7,7 +7,7 @@
 #
 # **Needs.** Lessons 01 (layers as matrix products), 02 (backpropagation) and 03 (gradient checks).
 #
-# **Time.** About fifteen seconds.
+# **Time.** About ten seconds.
 
 # %%
 import os
@@ -119,7 +119,7 @@ assert difference(cross_correlate(image, kernel), cross_correlate(kernel, image)
 # %% [markdown]
 # ## Filters on a photograph
 #
-# Before networks learned their kernels, people designed them. Five classics: a *blur* weighs the neighbourhood by a
+# Before networks learned their kernels, people designed them. Five classics: a *blur* weighs the neighborhood by a
 # bell (here binomial coefficients); *sharpen* adds to each pixel its difference from its neighbours; the *Sobel*
 # kernels (1968) estimate the slope of the brightness across and down; the *Laplacian* is the sum of the second
 # derivatives. In a layer they are five output channels, and one call computes all of them. (The $3 \times 3$ ones are
@@ -198,8 +198,8 @@ print(f"formula, count and minidl agree in {settings_tried} settings")
 #
 # $$ y_{n,o,i,j} = b_o + \sum_{c,u,v} w_{o,c,u,v} \; x_{n,\, c,\, is + ud - p,\; js + vd - p}. $$
 #
-# The layout, in minidl and in PyTorch, is (N, C, H, W) for images and (O, C, kh, kw) for weights. Kernels of $1
-# \times 1$ are not as pointless as they look: they are a dense layer over the channels, the same at every pixel.
+# The layout, in minidl and in PyTorch, is (N, C, H, W) for images and (O, C, kh, kw) for weights. Kernels of
+# $1 \times 1$ are not as pointless as they look: they are a dense layer over the channels, the same at every pixel.
 
 # %%
 x, w, b = tensor(2, 3, 8, 9), tensor(4, 3, 3, 3), tensor(4)
@@ -297,7 +297,7 @@ REDUCTIONS = {
     "mean pooling": lambda e, k: F.avg_pool2d(e, k),
     "max pooling": lambda e, k: F.max_pool2d(e, k),
 }
-MARGIN = 16  # so that every shift sees real pixels only
+MARGIN = 24  # so that every shift sees real pixels only
 side = len(edges) - 2 * MARGIN
 
 
@@ -392,9 +392,9 @@ print(f"formula: {receptive_field} pixels; by the gradient: {len(rows)} × {len(
 assert len(rows) == len(columns) == receptive_field
 
 # %% [markdown]
-# A pixel in the middle reaches the output on many paths, one at the rim on a single one. With random weights the
-# influence falls off towards the rim: the *effective* receptive field is smaller than $r$ (Luo et al. 2016). How much
-# of the influence lies in the inner quarter of the area, which would have 25% if all pixels counted alike?
+# A pixel in the middle reaches the output on many paths, one at the rim on few. With random weights the influence
+# falls off towards the rim: the *effective* receptive field is smaller than $r$ (Luo et al. 2016). How much of the
+# influence lies in the inner quarter of the area, which would have 25% if all pixels counted alike?
 
 # %%
 trials = [
@@ -412,8 +412,8 @@ assert inner > 0.4
 # ## The gradient of a convolution is a convolution
 #
 # Let $\bar y$ be the gradient that arrives. Each product $w_{uv} x_{i+u,j+v}$ in $y_{ij}$ passes $w_{uv} \bar y_{ij}$
-# to its pixel and $x_{i+u,j+v} \bar y_{ij}$ to its weight. Collect what arrives at the pixel $(a, b)$, where $i = a -
-# u$ and $j = b - v$:
+# to its pixel and $x_{i+u,j+v} \bar y_{ij}$ to its weight. Collect what arrives at the pixel $(a, b)$, where
+# $i = a - u$ and $j = b - v$:
 #
 # $$ \bar x_{ab} = \sum_{u,v} w_{uv} \, \bar y_{a-u,\, b-v}, \qquad
 #    \bar w_{uv} = \sum_{i,j} x_{i+u,\, j+v} \, \bar y_{ij}, \qquad \bar b = \sum_{i,j} \bar y_{ij}. $$
@@ -530,8 +530,8 @@ assert ladder_error < 1e-12
 
 # %% [markdown]
 # Then: how fast? Each rung is timed in float32, as in training, the loops on the tiny layer above, the others on one
-# of a useful size. The unit is the time of one multiply-add, of which a layer has $N \cdot O \cdot H' W' \cdot C k
-# k$. The figures are those of your machine, now.
+# of a useful size. The unit is the time of one multiply-add, of which a layer has
+# $N \cdot O \cdot H' W' \cdot C k k$. The figures are those of your machine, now.
 
 
 # %%
