@@ -38,6 +38,14 @@ class ArgumentTypeError(MinidlError, TypeError):
     """An argument of the wrong kind, such as a list where a Tensor is needed."""
 
 
+class IndexTypeError(ArgumentTypeError, DtypeError, IndexError):
+    """An index in brackets that is no index: a float, a string, a tensor of floats."""
+
+
+class NameTakenError(ArgumentError, KeyError):
+    """A name that a module cannot give to a parameter, buffer or layer: taken already, empty, or with a dot."""
+
+
 class MissingAttributeError(MinidlError, AttributeError, KeyError):
     """A parameter, buffer, layer or key that a module does not have, or not yet."""
 

@@ -1,10 +1,14 @@
 """What every test gets: a fixed seed, and the devices to run on."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import settings
 
 import minidl as ml
+from minidl.backend._cupy import import_cupy
+from tests.fake_cupy import make as make_fake_cupy
 
 settings.register_profile("minidl", deadline=None)  # a busy machine is no failure
 settings.load_profile("minidl")
@@ -29,3 +33,13 @@ def _seeded():
 def rng():
     """A generator of NumPy's, seeded."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def fake_cupy(monkeypatch):
+    """A stand-in for CuPy in sys.modules, with two devices."""
+    module = make_fake_cupy()
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    import_cupy.cache_clear()
+    yield module
+    import_cupy.cache_clear()

@@ -71,6 +71,8 @@ def gradgradcheck(
 ) -> bool:
     """Check second derivatives: :func:`gradcheck` of the backward pass of `fn`, in its inputs and in its cotangents.
 
+    Before that, the gradients with and without ``create_graph`` must agree: a fused operation computes them in two ways.
+
     Args:      grad_outputs: the cotangents at which to check; random ones by default. The rest as :func:`gradcheck`
     Raises:    as :func:`gradcheck`; NotTwiceDifferentiable where an operation has no second derivative
     """
@@ -88,19 +90,26 @@ def gradgradcheck(
         cotangents = [Tensor(v.data.copy(), requires_grad=True) for v in given]
     count = len(point.arguments)
 
-    def backward(*arguments: Tensor) -> tuple[Tensor, ...]:
+    def backward(*arguments: Tensor, create_graph: bool = True) -> tuple[Tensor, ...]:
         with enable_grad():
             ys = point.outputs(arguments[:count])
             used = [(y, v) for y, v in zip(ys, arguments[count:], strict=True) if y.requires_grad]
-            wanted = [x for x in (*arguments[:count], *point.parameters) if x.requires_grad]
+            wanted = [x for x in (*arguments[:count], *point.parameters) if isinstance(x, Tensor) and x.requires_grad]
             roots, seeds = [y for y, _ in used], [v for _, v in used]
-            found = grad(roots, wanted, seeds, create_graph=True, allow_unused=True)
+            found = grad(roots, wanted, seeds, create_graph=create_graph, allow_unused=True)
         return tuple(g for g in found if g is not None)
 
     own = len(point.names) - len(point.parameters)
     names = [*point.names[:own], *(f"grad_output {i}" for i in range(len(outputs))), *point.names[own:]]
     try:
         second = _Point(backward, [*point.arguments, *cotangents], point.parameters, names, "gradgradcheck")
+        plain = backward(*second.arguments, create_graph=False)
+        for once, recorded in zip(plain, backward(*second.arguments), strict=True):
+            if not np.allclose(to_numpy(once.data), to_numpy(recorded.data), rtol, atol, equal_nan=True):
+                raise GradcheckError(
+                    "gradgradcheck: with create_graph the first gradient is another one than without: "
+                    "composite and backward_array are not the same function"
+                )
         _check(second, eps, atol, rtol, mode)
     except GradcheckError:
         if raise_exception:
@@ -187,8 +196,8 @@ def _check(point: _Point, eps: float, atol: float, rtol: float, mode: str) -> No
         pairs_found = zip(found, point.variables, strict=True)
         return [np.zeros(x.shape) if g is None else to_numpy(g.data) for g, x in pairs_found]
 
-    analytic, again = gradients(True), gradients(False)
     value = _dot(cotangents, ys)
+    analytic, again = gradients(True), gradients(False)
     center = point.project(cotangents)
     if not np.isfinite(value):
         raise GradcheckError(

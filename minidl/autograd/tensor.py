@@ -63,6 +63,8 @@ class Tensor:
     edges: ClassVar[tuple[()]] = ()  # a leaf in the graph leads nowhere
 
     def __init__(self, data: Any, requires_grad: bool = False):
+        if isinstance(data, np.generic):  # what NumPy makes of an array without dimensions
+            data = np.asarray(data)
         if not is_array(data):
             raise ArgumentTypeError(
                 f"Tensor: expected a NumPy or CuPy array, got {type(data).__name__}; "

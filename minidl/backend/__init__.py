@@ -4,6 +4,7 @@ This package and ``minidl.kernels.cuda`` are the only places that may import CuP
 """
 
 from .arrays import array_module, device_of, is_array, to_device, to_numpy
+from .blas import one_blas_thread
 from .device import Device, cuda_is_available
 from .random import (
     STREAM_NAMES,
@@ -27,6 +28,7 @@ __all__ = [
     "get_random_state",
     "is_array",
     "manual_seed",
+    "one_blas_thread",
     "parallel_for",
     "scratch",
     "set_num_threads",

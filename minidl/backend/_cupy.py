@@ -12,7 +12,7 @@ _REMEDY = "install a CUDA 12 driver and `pip install cupy-cuda12x` (the extra mi
 
 
 @cache
-def _import_cupy() -> ModuleType | str:
+def import_cupy() -> ModuleType | str:
     """CuPy, or a sentence that says why it cannot be used here."""
     try:
         module = importlib.import_module("cupy")
@@ -28,7 +28,7 @@ def _import_cupy() -> ModuleType | str:
 
 def require_cupy() -> ModuleType:
     """The cupy module. Raises DeviceError with what was found and what to install where it is unusable."""
-    found = _import_cupy()
+    found = import_cupy()
     if isinstance(found, str):
         raise DeviceError(f"device 'cuda' is not available: {found}; {_REMEDY}")
     return found
@@ -36,4 +36,4 @@ def require_cupy() -> ModuleType:
 
 def cupy_is_usable() -> bool:
     """Whether CuPy imports and sees at least one CUDA device."""
-    return not isinstance(_import_cupy(), str)
+    return not isinstance(import_cupy(), str)

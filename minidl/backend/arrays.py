@@ -24,8 +24,8 @@ def is_array(value: Any) -> bool:
 
 
 def array_module(array: Any) -> ModuleType:
-    """The module, numpy or cupy, whose functions take this array."""
-    if isinstance(array, np.ndarray):
+    """The module, numpy or cupy, whose functions take this array (or the scalar that NumPy makes of a 0-d one)."""
+    if isinstance(array, np.ndarray | np.generic):
         return np
     if _is_cuda_array(array):
         return require_cupy()
@@ -36,7 +36,13 @@ def device_of(array: Any) -> Device:
     """The device that holds this array."""
     if isinstance(array, np.ndarray):
         return CPU
-    return Device(f"cuda:{array.device.id}")
+    index = getattr(getattr(array, "device", None), "id", None)
+    if index is None:
+        raise ArgumentTypeError(
+            f"expected a NumPy or CuPy array, got {type(array).__name__}; "
+            "what x.data holds is an array: x.data = y.data"
+        )
+    return Device(f"cuda:{index}")
 
 
 def to_device(array: Any, device: Device | str) -> Any:

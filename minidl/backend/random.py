@@ -108,9 +108,7 @@ def set_random_state(state: dict[str, Any]) -> None:
     if not isinstance(state, dict):
         raise ArgumentTypeError(f"set_random_state: expected a state of get_random_state, got {type(state).__name__}")
     if set(state) != set(_streams):
-        raise ArgumentError(
-            f"set_random_state: streams {sorted(state)} were given, but {sorted(_streams)} are needed"
-        )
+        raise ArgumentError(f"set_random_state: streams {sorted(state)} were given, but {sorted(_streams)} are needed")
     before = get_random_state()
     try:
         for name, generator in _streams.items():

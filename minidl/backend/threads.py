@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
 from ..errors import ArgumentError
+from .blas import one_blas_thread
 
 _num_threads = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 _pool: ThreadPoolExecutor | None = None
@@ -45,17 +46,25 @@ def set_num_threads(count: int) -> None:
 
 
 def parallel_for(function: Callable[[int, int], None], size: int, grain: int = 1) -> None:
-    """Call ``function(start, stop)`` over a partition of ``range(size)``, the parts at the same time.
+    """Call ``function(start, stop)`` over a partition of ``range(size)``, the parts at the same time, BLAS at one thread.
 
     Args:      grain: the smallest part worth a thread; below two of them, and inside a worker thread, all runs in the
                caller
     Raises:    whatever the first failing part raised, after all parts have ended
     """
-    global _pool
     parts = min(_num_threads, size // max(grain, 1))
-    if parts <= 1 or _worker.is_one:  # a worker that waited for workers could wait for ever
+    if _worker.is_one:  # a worker that waited for workers could wait for ever
         function(0, size)
         return
+    with one_blas_thread():
+        if parts <= 1:
+            function(0, size)
+        else:
+            _split(function, size, parts)
+
+
+def _split(function: Callable[[int, int], None], size: int, parts: int) -> None:
+    global _pool
     if _pool is None:
         _pool = ThreadPoolExecutor(_num_threads, "minidl", initializer=_become_worker)
     bounds = [size * part // parts for part in range(parts + 1)]

@@ -40,10 +40,15 @@ from .comparison import (
     equal,
     ge,
     gt,
+    isclose,
     isfinite,
     isinf,
     isnan,
     le,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
     lt,
     ne,
 )
@@ -71,6 +76,7 @@ from .creation import (
     zeros,
     zeros_like,
 )
+from .diagonals import diag, diagonal, trace, tril, triu
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .elementwise import (
     abs,
@@ -96,23 +102,27 @@ from .elementwise import (
     sqrt,
     square,
     tanh,
+    trunc,
 )
 from .embedding import embedding, one_hot
 from .grid import affine_grid, grid_sample
-from .pad import pad
-from .pixel_shuffle import pixel_shuffle, pixel_unshuffle
-from .pooling import (
-    avg_pool1d,
-    avg_pool2d,
-    avg_pool3d,
-    lp_pool1d,
-    lp_pool2d,
-    lp_pool3d,
-    max_pool1d,
-    max_pool2d,
-    max_pool3d,
-)
 from .group_norm import group_norm, instance_norm, layer_norm, rms_norm
+from .indexing import gather, getitem, index_select, masked_select, scatter_add, take_along_dim
+from .layout import (
+    broadcast_tensors,
+    expand_as,
+    hstack,
+    meshgrid,
+    movedim,
+    ravel,
+    repeat_interleave,
+    select,
+    swapaxes,
+    tile,
+    view_as,
+    vstack,
+)
+from .linalg import addmm, bmm, dot, einsum, matmul, mm, mv, outer
 from .linear import bilinear, linear
 from .loss import cross_entropy, multi_margin_loss, nll_loss
 from .loss_binary import (
@@ -131,8 +141,20 @@ from .loss_metric import (
 )
 from .loss_regression import huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss
 from .norm import batch_norm, local_response_norm, normalize
-from .indexing import gather, getitem, index_select, scatter_add, take_along_dim
-from .linalg import bmm, dot, einsum, matmul, mm, outer
+from .ordering import argsort, bincount, sort, topk, unique
+from .pad import pad
+from .pixel_shuffle import pixel_shuffle, pixel_unshuffle
+from .pooling import (
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 from .reductions import (
     all,
     amax,
@@ -140,6 +162,7 @@ from .reductions import (
     any,
     argmax,
     argmin,
+    cumprod,
     cumsum,
     logsumexp,
     max,
@@ -152,7 +175,7 @@ from .reductions import (
     var,
 )
 from .resize import interpolate
-from .selection import masked_fill, where
+from .selection import masked_fill, nonzero, where
 from .shape import (
     cat,
     chunk,

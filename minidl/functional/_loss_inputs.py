@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,15 @@ def class_labels(
             f"{op}: target must hold class indices as integers, got {target.dtype}; convert it with .to(minidl.int64)"
         )
     if target.shape != expected:
-        one_hot = target.shape == input.shape
+        if target.shape == input.shape:
+            remedy = f"one-hot labels become indices with target.argmax({dim})"
+        elif target.numel() == math.prod(expected):
+            remedy = f"use target.reshape({expected})"
+        else:
+            remedy = "give each sample one label"
         raise ShapeError(
             f"{op}: target has shape {target.shape} but input of shape {input.shape} needs class indices of shape "
-            f"{expected}; {f'one-hot labels become indices with target.argmax({dim})' if one_hot else 'reshape it'}"
+            f"{expected}; {remedy}"
         )
     labels = target.data
     ignored = None

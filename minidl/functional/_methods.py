@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor
+from ..autograd import Tensor, is_grad_enabled
 from ..backend import is_array
+from ..errors import InPlaceError, ShapeError
 from . import (
     arithmetic,
     broadcast,
     casting,
     comparison,
+    diagonals,
     elementwise,
     indexing,
+    layout,
     linalg,
+    ordering,
     reductions,
     selection,
     shape,
@@ -26,20 +31,22 @@ from .pad import pad
 METHODS: dict[Any, str] = {
     arithmetic: "add sub mul div pow maximum minimum floor_divide remainder",
     broadcast: "expand broadcast_to",
-    casting: "clone contiguous to type_as cpu cuda double half long",
+    casting: "clone contiguous to type_as cpu cuda double half byte long",
     comparison: (
-        "bitwise_and bitwise_not bitwise_or bitwise_xor eq ne lt le gt ge isnan isinf isfinite equal allclose"
+        "bitwise_and bitwise_not bitwise_or bitwise_xor eq ne lt le gt ge isnan isinf isfinite equal allclose isclose "
+        "logical_and logical_not logical_or logical_xor"
     ),
+    diagonals: "diag diagonal trace tril triu",
     elementwise: (
         "abs ceil clamp cos erf exp expm1 floor log log10 log1p log2 neg reciprocal relu round rsqrt sigmoid sign sin "
-        "sqrt square tanh"
+        "sqrt square tanh trunc"
     ),
-    indexing: "gather index_select scatter_add take_along_dim",
-    linalg: "bmm dot matmul mm outer",
-    reductions: (
-        "all amax amin any argmax argmin cumsum logsumexp max mean min norm prod std sum var"
-    ),
-    selection: "masked_fill",
+    indexing: "gather index_select masked_select scatter_add take_along_dim",
+    layout: "expand_as movedim ravel repeat_interleave select swapaxes tile view_as",
+    linalg: "addmm bmm dot matmul mm mv outer",
+    ordering: "argsort bincount sort topk unique",
+    reductions: ("all amax amin any argmax argmin cumprod cumsum logsumexp max mean min norm prod std sum var"),
+    selection: "masked_fill nonzero",
     shape: (
         "chunk flatten flip narrow permute repeat reshape roll split squeeze t transpose unbind unflatten unsqueeze "
         "view"
@@ -47,6 +54,30 @@ METHODS: dict[Any, str] = {
     softmax: "log_softmax softmax",
 }
 
+
+def _augmented(operation: Callable[..., Any], sign: str) -> Callable[..., Any]:
+    """``x += y`` gives the name x to a new tensor, except where x is a leaf that requires grad.
+
+    Such a leaf is held by a module or an optimizer too, which would go on with the old values. Within no_grad it is
+    written into, so that a step of gradient descent written by hand does what it says; otherwise that is an error.
+    """
+
+    def assign(x: Tensor, other: Any) -> Tensor:
+        if x.grad_fn is not None or not x.requires_grad:
+            return operation(x, other)
+        if is_grad_enabled():
+            raise InPlaceError(
+                f"x {sign}= y: x, of shape {x.shape}, is a leaf that requires a gradient; change it within no_grad(), "
+                f"as a training step does, or make a new tensor with x = x {sign} y"
+            )
+        result = operation(x, other)
+        if result.shape != x.shape:
+            raise ShapeError(f"x {sign}= y: x has shape {x.shape}, but x {sign} y has shape {result.shape}")
+        x.data[...] = result.data
+        x.bump_version()
+        return x
+
+    return assign
 
 
 def _is_operand(value: Any) -> bool:
@@ -82,6 +113,13 @@ OPERATORS = {
     "clip": elementwise.clamp,
     "pad": pad,
     "where": lambda x, condition, other: selection.where(condition, x, other),
+}
+
+OPERATORS |= {
+    "__iadd__": _augmented(arithmetic.add, "+"),
+    "__isub__": _augmented(arithmetic.sub, "-"),
+    "__imul__": _augmented(arithmetic.mul, "*"),
+    "__itruediv__": _augmented(arithmetic.div, "/"),
 }
 
 REFLECTED = {

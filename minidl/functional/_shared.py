@@ -48,16 +48,22 @@ def require_floating(x: Any, op: str, name: str = "x") -> Tensor:
     return x
 
 
+def check_integer(value: Any, op: str, name: str) -> int:
+    """`value` if it is an integer; else ArgumentTypeError."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ArgumentTypeError(f"{op}: {name} must be an integer, got {value!r}")
+    return int(value)
+
+
 def normalize_dim(dim: Any, ndim: int, op: str) -> int:
     """A dimension counted from the front, in [0, ndim)."""
-    if isinstance(dim, bool) or not isinstance(dim, int | np.integer):
-        raise ArgumentTypeError(f"{op}: dim must be an integer, got {dim!r}")
+    dim = check_integer(dim, op, "dim")
     if not -max(ndim, 1) <= dim < max(ndim, 1):
         raise OutOfRangeError(
             f"{op}: dim {dim} is out of range for a tensor of {ndim} dimensions; expected {-max(ndim, 1)} to "
             f"{max(ndim, 1) - 1}"
         )
-    return int(dim) % max(ndim, 1)
+    return dim % max(ndim, 1)
 
 
 def normalize_dims(dim: Dims, ndim: int, op: str) -> tuple[int, ...]:

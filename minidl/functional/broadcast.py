@@ -66,25 +66,28 @@ def broadcast_shapes(op: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         ) from None
 
 
-def expand(x: Tensor, *sizes: int | Sequence[int]) -> Tensor:
+def expand(x: Tensor, *sizes: int | Sequence[int], size: Sequence[int] | None = None) -> Tensor:
     """Repeat dimensions of length 1, without copying.
 
-    Args:      sizes: the new shape, as integers or one tuple; −1 keeps a length; more dimensions may be added in front
+    Args:      sizes: the new shape, as integers or one tuple, or as the keyword size; −1 keeps a length; more
+               dimensions may be added in front
     Returns:   a read-only view of that shape
     Raises:    ShapeError: a length other than 1 would have to change
     Source:    NumPy's broadcasting rules
     """
     x = check_tensor(x, "expand", "x")
+    if size is not None:
+        sizes = (*sizes, size)
     shape: tuple[Any, ...] = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], Sequence) else sizes
-    for size in shape:
-        if isinstance(size, bool) or not isinstance(size, int | np.integer):
+    for length in shape:
+        if isinstance(length, bool) or not isinstance(length, int | np.integer):
             raise ArgumentTypeError(f"expand: sizes must be integers, got {shape}")
     lead = len(shape) - x.ndim
     if lead < 0:
         raise ShapeError(f"expand: {shape} has fewer dimensions than the tensor's shape {x.shape}")
-    target = tuple(x.shape[i - lead] if size == -1 and i >= lead else size for i, size in enumerate(shape))
-    for i, size in enumerate(target):
-        if size < 0 or (i >= lead and x.shape[i - lead] not in (1, size)):
+    target = tuple(x.shape[i - lead] if length == -1 and i >= lead else length for i, length in enumerate(shape))
+    for i, length in enumerate(target):
+        if length < 0 or (i >= lead and x.shape[i - lead] not in (1, length)):
             raise ShapeError(
                 f"expand: shape {x.shape} cannot become {shape}; only dimensions of length 1 can be repeated"
             )

@@ -67,12 +67,10 @@ class ToDevice(Function):
 
 
 def as_dtype(dtype: Any) -> np.dtype:
-    """A dtype of minidl from its name, NumPy's dtype or scalar type, or the Python types float, int and bool.
+    """A dtype of minidl from its name, NumPy's dtype or scalar type, or a Python type (float is float64, int int64).
 
     Raises:    DtypeError: minidl has no such dtype
     """
-    if dtype is float:
-        return np.dtype(np.float32)
     try:
         found = np.dtype(dtype)
     except TypeError:
@@ -149,6 +147,11 @@ def double(x: Tensor) -> Tensor:
 def half(x: Tensor) -> Tensor:
     """The tensor as float16."""
     return to(x, dtype=np.float16)
+
+
+def byte(x: Tensor) -> Tensor:
+    """The tensor as uint8."""
+    return to(x, dtype=np.uint8)
 
 
 def long(x: Tensor) -> Tensor:

@@ -80,6 +80,30 @@ def bitwise_not(x: Tensor) -> Tensor:
     return Tensor(xp.asarray(xp.invert(x.data)))
 
 
+def _logical(op: str, compute: Callable[[Any, Any], Any], a: Any, b: Any) -> Tensor:
+    return _compare(op, lambda x, y: compute(x != 0, y != 0), a, b)
+
+
+def logical_and(a: Any, b: Any) -> Tensor:
+    """Where neither a nor b is 0."""
+    return _logical("logical_and", lambda x, y: x & y, a, b)
+
+
+def logical_or(a: Any, b: Any) -> Tensor:
+    """Where a or b is not 0."""
+    return _logical("logical_or", lambda x, y: x | y, a, b)
+
+
+def logical_xor(a: Any, b: Any) -> Tensor:
+    """Where either a or b but not both is not 0."""
+    return _logical("logical_xor", lambda x, y: x ^ y, a, b)
+
+
+def logical_not(x: Tensor) -> Tensor:
+    """Where x is 0."""
+    return eq(check_tensor(x, "logical_not", "x"), 0)
+
+
 def _test(x: Any, op: str) -> Tensor:
     data = check_tensor(x, op, "x").data
     xp = array_module(data)
@@ -107,8 +131,14 @@ def equal(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and bool((a.data == b.data).all())
 
 
+def isclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """Where |a − b| ≤ atol + rtol · |b|."""
+    x, y = check_tensor(a, "isclose", "a").data, check_tensor(b, "isclose", "b").data
+    broadcast_shapes("isclose", x.shape, y.shape)
+    xp = array_module(x)
+    return Tensor(xp.asarray(xp.isclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan)))
+
+
 def allclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether |a − b| ≤ atol + rtol · |b| everywhere."""
-    a, b = check_tensor(a, "allclose", "a"), check_tensor(b, "allclose", "b")
-    broadcast_shapes("allclose", a.shape, b.shape)
-    return bool(array_module(a.data).allclose(a.data, b.data, rtol=rtol, atol=atol, equal_nan=equal_nan))
+    return bool(isclose(a, b, rtol, atol, equal_nan).data.all())

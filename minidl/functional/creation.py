@@ -78,30 +78,35 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return Tensor(array)
 
 
-def as_shape(sizes: tuple[Any, ...], op: str) -> tuple[int, ...]:
-    """A shape given as integers or as one sequence."""
+def as_shape(sizes: tuple[Any, ...], op: str, size: Any = None) -> tuple[int, ...]:
+    """A shape given as integers, as one sequence, or by the keyword `size`."""
+    if size is not None:
+        sizes = (*sizes, size)
     shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], Sequence) else sizes
-    for size in shape:
-        if isinstance(size, bool) or not isinstance(size, int | np.integer):
+    for length in shape:
+        if isinstance(length, bool) or not isinstance(length, int | np.integer):
             raise ArgumentTypeError(f"{op}: sizes must be integers, got {shape}")
-        if size < 0:
+        if length < 0:
             raise ArgumentError(f"{op}: sizes must not be negative, got {shape}")
-    return tuple(int(size) for size in shape)
+    return tuple(int(length) for length in shape)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros, float32 unless said otherwise."""
-    return _make(np.zeros(as_shape(size, "zeros"), as_dtype(dtype or np.float32)), None, device, requires_grad)
+    array = np.zeros(as_shape(sizes, "zeros", size), as_dtype(dtype or np.float32))
+    return _make(array, None, device, requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones, float32 unless said otherwise."""
-    return _make(np.ones(as_shape(size, "ones"), as_dtype(dtype or np.float32)), None, device, requires_grad)
+    array = np.ones(as_shape(sizes, "ones", size), as_dtype(dtype or np.float32))
+    return _make(array, None, device, requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of undefined contents, float32 unless said otherwise."""
-    return _make(np.empty(as_shape(size, "empty"), as_dtype(dtype or np.float32)), None, device, requires_grad)
+    array = np.empty(as_shape(sizes, "empty", size), as_dtype(dtype or np.float32))
+    return _make(array, None, device, requires_grad)
 
 
 def full(size: _Size, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -110,6 +115,8 @@ def full(size: _Size, fill_value: Any, *, dtype: Any = None, device: Any = None,
     value = tensor(fill_value).data
     if value.size != 1:
         raise ArgumentError(f"full: fill_value must be one number, got shape {value.shape}")
+    if dtype is None and value.dtype.kind == "f" and not isinstance(fill_value, Tensor):
+        dtype = np.float32
     return _make(np.full(shape, value.reshape(())), dtype, device, requires_grad)
 
 
@@ -120,7 +127,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
 
 
 def arange(
-    start: float,
+    start: float = 0,
     end: float | None = None,
     step: float = 1,
     *,
@@ -137,6 +144,8 @@ def arange(
     for value in (start, end, step):
         if not isinstance(value, int | float | np.number):
             raise ArgumentTypeError(f"arange: expected numbers, got {value!r}")
+    if not np.isfinite([start, end, step]).all():
+        raise ArgumentError(f"arange: start, end and step must be finite, got {start}, {end}, {step}")
     if step == 0 or (end - start) * step < 0:
         raise ArgumentError(f"arange: step {step} never reaches {end} from {start}")
     if dtype is None:
@@ -154,29 +163,33 @@ def linspace(
 
 def _like(x: Tensor, op: str, dtype: Any, device: Any) -> dict[str, Any]:
     x = check_tensor(x, op, "x")
-    return {"dtype": x.dtype if dtype is None else dtype, "device": x.device if device is None else device}
+    return {
+        "size": x.shape,
+        "dtype": x.dtype if dtype is None else dtype,
+        "device": x.device if device is None else device,
+    }
 
 
 def zeros_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros with the shape, dtype and device of x."""
-    return zeros(x.shape, **_like(x, "zeros_like", dtype, device), requires_grad=requires_grad)
+    return zeros(**_like(x, "zeros_like", dtype, device), requires_grad=requires_grad)
 
 
 def ones_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones with the shape, dtype and device of x."""
-    return ones(x.shape, **_like(x, "ones_like", dtype, device), requires_grad=requires_grad)
+    return ones(**_like(x, "ones_like", dtype, device), requires_grad=requires_grad)
 
 
 def empty_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Undefined contents with the shape, dtype and device of x."""
-    return empty(x.shape, **_like(x, "empty_like", dtype, device), requires_grad=requires_grad)
+    return empty(**_like(x, "empty_like", dtype, device), requires_grad=requires_grad)
 
 
 def full_like(
     x: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """One value with the shape, dtype and device of x."""
-    return full(x.shape, fill_value, **_like(x, "full_like", dtype, device), requires_grad=requires_grad)
+    return full(fill_value=fill_value, **_like(x, "full_like", dtype, device), requires_grad=requires_grad)
 
 
 def _rng(generator: Generator | None, op: str) -> np.random.Generator:
@@ -202,29 +215,57 @@ def _draw(method: str, shape: tuple[int, ...], dtype: np.dtype, rng: np.random.G
 
 
 def rand(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Uniform numbers in [0, 1). `generator`: whose to take; by default the stream that manual_seed restarts."""
-    array = _draw("random", as_shape(size, "rand"), _float_dtype(dtype, "rand"), _rng(generator, "rand"))
+    array = _draw("random", as_shape(sizes, "rand", size), _float_dtype(dtype, "rand"), _rng(generator, "rand"))
     return _make(array, None, device, requires_grad)
 
 
 def randn(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Numbers from the standard normal distribution. `generator`: see :func:`rand`."""
-    array = _draw("standard_normal", as_shape(size, "randn"), _float_dtype(dtype, "randn"), _rng(generator, "randn"))
+    array = _draw(
+        "standard_normal", as_shape(sizes, "randn", size), _float_dtype(dtype, "randn"), _rng(generator, "randn")
+    )
     return _make(array, None, device, requires_grad)
 
 
-def rand_like(x: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
+def rand_like(
+    x: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Uniform numbers in [0, 1) with the shape, dtype and device of x."""
-    return rand(x.shape, generator=generator, **_like(x, "rand_like", dtype, device))
+    like = _like(x, "rand_like", dtype, device)
+    return rand(generator=generator, requires_grad=requires_grad, **like)
 
 
-def randn_like(x: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
+def randn_like(
+    x: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Standard normal numbers with the shape, dtype and device of x."""
-    return randn(x.shape, generator=generator, **_like(x, "randn_like", dtype, device))
+    like = _like(x, "randn_like", dtype, device)
+    return randn(generator=generator, requires_grad=requires_grad, **like)
 
 
 def randint(
@@ -235,6 +276,7 @@ def randint(
     generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Integers in [low, high), int64. ``randint(high, size)`` counts from 0.
 
@@ -242,12 +284,12 @@ def randint(
     """
     if size is None:
         low, high, size = 0, low, high
-    if size is None or not isinstance(high, int | np.integer):
+    if size is None or not isinstance(low, int | np.integer) or not isinstance(high, int | np.integer):
         raise ArgumentTypeError("randint: call it as randint(high, size) or randint(low, high, size)")
     if low >= high:
         raise ArgumentError(f"randint: no integer lies in [{low}, {high})")
     array = np.asarray(_rng(generator, "randint").integers(low, high, as_shape((size,), "randint"), dtype=np.int64))
-    return _make(array, dtype, device, False)
+    return _make(array, dtype, device, requires_grad)
 
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
@@ -264,6 +306,7 @@ def normal(
     generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Numbers from the normal distribution; mean and std may be tensors, whose common shape is then the size.
 
@@ -287,4 +330,4 @@ def normal(
         shape = wide
     wanted = _float_dtype(np.result_type(means, stds) if dtype is None else dtype, "normal")
     array = _draw("standard_normal", shape, wanted, _rng(generator, "normal"))
-    return _make((array * stds + means).astype(wanted), None, device, False)
+    return _make((array * stds + means).astype(wanted), None, device, requires_grad)

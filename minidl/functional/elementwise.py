@@ -181,9 +181,17 @@ class Ceil(_Constant):
 
 
 class Round(_Constant):
-    """Rounded to the nearest, halves to the even one."""
+    """Rounded to the nearest of so many decimals, halves to the even one."""
 
-    name = "rint"
+    def __init__(self, *, decimals: int):
+        self.decimals = decimals
+
+    def forward(self, x: Any) -> Any:
+        return array_module(x).round(x, self.decimals)
+
+
+class Trunc(_Constant):
+    """Rounded towards 0."""
 
 
 class Clamp(_OfInput):
@@ -199,9 +207,9 @@ class Clamp(_OfInput):
         x = self.input_arrays[0]
         outside = array_module(x).zeros(x.shape, dtype=bool)
         if self.low is not None:
-            outside |= x < self.low
+            outside |= ~(x >= self.low)  # a NaN lies outside
         if self.high is not None:
-            outside |= x > self.high
+            outside |= ~(x <= self.high)
         return masked_fill(gy, Tensor(outside), 0.0)
 
 
@@ -234,12 +242,12 @@ def log(x: Tensor) -> Tensor:
 
 def log2(x: Tensor) -> Tensor:
     """The logarithm to base 2."""
-    return log(x) * (1 / math.log(2))
+    return Log()(floating(x, "log2")) * (1 / math.log(2))
 
 
 def log10(x: Tensor) -> Tensor:
     """The logarithm to base 10."""
-    return log(x) * (1 / math.log(10))
+    return Log()(floating(x, "log10")) * (1 / math.log(10))
 
 
 def log1p(x: Tensor) -> Tensor:
@@ -308,24 +316,29 @@ def sign(x: Tensor) -> Tensor:
     return Sign()(x) if check_tensor(x, "sign", "x").data.dtype.kind != "b" else x
 
 
-def _rounded(function: type[Function], x: Tensor, op: str) -> Tensor:
+def _rounded(function: Function, x: Tensor, op: str) -> Tensor:
     """Integers are round already; NumPy would make some of them float64."""
-    return function()(x) if check_tensor(x, op, "x").data.dtype.kind == "f" else x
+    return function(x) if check_tensor(x, op, "x").data.dtype.kind == "f" else x
 
 
 def floor(x: Tensor) -> Tensor:
     """The largest integer not above x. Its gradient is 0."""
-    return _rounded(Floor, x, "floor")
+    return _rounded(Floor(), x, "floor")
 
 
 def ceil(x: Tensor) -> Tensor:
     """The smallest integer not below x. Its gradient is 0."""
-    return _rounded(Ceil, x, "ceil")
+    return _rounded(Ceil(), x, "ceil")
 
 
-def round(x: Tensor) -> Tensor:
-    """The nearest integer, halves to the even one. Its gradient is 0."""
-    return _rounded(Round, x, "round")
+def round(x: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest number of so many decimals, halves to the even one. Its gradient is 0."""
+    return _rounded(Round(decimals=decimals), x, "round")
+
+
+def trunc(x: Tensor) -> Tensor:
+    """The integer part: rounded towards 0. Its gradient is 0."""
+    return _rounded(Trunc(), x, "trunc")
 
 
 def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:

@@ -167,7 +167,10 @@ def instance_norm(
     check_statistics("instance_norm", x, running_mean, running_var)
     count = math.prod(x.shape[2:])
     if count == 1:
-        raise ShapeError(f"instance_norm: Expected more than 1 spatial element when training, got x {x.shape}")
+        raise ShapeError(
+            f"instance_norm: Expected more than 1 spatial element when training, got x {x.shape}, whose variance is 0; "
+            "use a larger image, or layer_norm"
+        )
     affine = affine_inputs("instance_norm", x, channels, weight, bias)
     y, mean, var = InstanceNorm(view=(x.shape[0], x.shape[1], 1, count), eps=eps)(x, *affine)
     if x.numel():

@@ -9,7 +9,7 @@ import numpy as np
 from .. import kernels
 from ..autograd import Function, Tensor, check_tensor
 from ..backend import array_module, is_array
-from ..errors import ArgumentError, ArgumentTypeError, DtypeError, OutOfRangeError, ShapeError
+from ..errors import ArgumentError, ArgumentTypeError, DtypeError, IndexTypeError, OutOfRangeError, ShapeError
 from ._shared import normalize_dim
 from .broadcast import broadcast_shapes, expand
 
@@ -101,11 +101,13 @@ def _index_entry(entry: Any, x: Tensor) -> Any:
             entry = entry.astype(np.int64)
     if is_array(entry):
         if entry.dtype.kind not in "biu":
-            raise DtypeError(f"indexing: an index must be of integers or booleans, got a tensor of {entry.dtype}")
+            raise IndexTypeError(f"indexing: an index must be of integers or booleans, not of {entry.dtype}")
+        if entry.dtype == np.uint8 and entry.ndim:
+            raise IndexTypeError("indexing: is a uint8 tensor a mask or a list of places? Write .bool() or .long()")
         return entry if entry.dtype.kind == "b" else entry.astype(np.int64, copy=False)
     if entry is None or entry is Ellipsis or isinstance(entry, slice | bool | int | np.integer | np.bool_):
         return entry
-    raise ArgumentTypeError(
+    raise IndexTypeError(
         f"indexing: an index is made of integers, slices, None, ... and tensors, got {type(entry).__name__} {entry!r}"
     )
 
@@ -171,6 +173,18 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     if src.shape != index.shape:
         src = getitem(src, tuple(slice(n) for n in index.shape))
     return x + ScatterAdd(dim=dim, shape=x.shape)(src, index)
+
+
+def masked_select(x: Tensor, mask: Tensor) -> Tensor:
+    """The elements where `mask` holds, as a vector; x and mask are broadcast together.
+
+    Raises:    DtypeError: mask is not boolean
+    """
+    x, mask = check_tensor(x, "masked_select", "x"), check_tensor(mask, "masked_select", "mask")
+    if mask.data.dtype.kind != "b":
+        raise DtypeError(f"masked_select: mask must be a boolean tensor, got {mask.dtype}; write x > 0 or mask.bool()")
+    shape = broadcast_shapes("masked_select", x.shape, mask.shape)
+    return getitem(expand(x, shape), expand(mask, shape))
 
 
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import math
 import string
 from typing import Any
 
+from .. import kernels
 from ..autograd import Function, Tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
@@ -22,7 +23,7 @@ class MatMul(Function):
     saves_outputs = ()
 
     def forward(self, a: Any, b: Any) -> Any:
-        return array_module(a).matmul(a, b)
+        return kernels.of(a).matmul(a, b)
 
     def backward(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = self.inputs
@@ -107,6 +108,21 @@ def bmm(a: Tensor, b: Tensor) -> Tensor:
     if a.shape[0] != b.shape[0]:
         raise ShapeError(f"bmm: {a.shape[0]} matrices in a but {b.shape[0]} in b (a {a.shape}, b {b.shape})")
     return matmul(a, b)
+
+
+def mv(a: Tensor, b: Tensor) -> Tensor:
+    """The product of a matrix and a vector; see :func:`matmul`."""
+    _check_rank("mv", 2, a=a)
+    _check_rank("mv", 1, b=b)
+    return matmul(a, b)
+
+
+def addmm(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta · x + alpha · (a @ b) of two matrices; x is broadcast to the shape of their product."""
+    product = mm(a, b)
+    if broadcast_shapes("addmm", check_tensor(x, "addmm", "x").shape, product.shape) != product.shape:
+        raise ShapeError(f"addmm: x of shape {x.shape} does not fit into the product's shape {product.shape}")
+    return (x if beta == 1 else x * beta) + (product if alpha == 1 else product * alpha)
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:

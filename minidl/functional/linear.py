@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from .. import kernels
 from ..autograd import FusedFunction, Tensor, check_tensor
 from ..errors import ShapeError
 from ._shared import require_floating
@@ -18,7 +20,7 @@ class Linear(FusedFunction):
     saves_outputs = ()
 
     def forward(self, x: Any, w: Any, b: Any = None) -> Any:
-        y = x.reshape(-1, x.shape[-1]) @ w.T if x.ndim > 2 else x @ w.T
+        y = kernels.of(x).matmul(_rows(x), w.T)
         if b is not None:
             y += b
         return y.reshape(*x.shape[:-1], len(w))
@@ -26,9 +28,10 @@ class Linear(FusedFunction):
     def backward_array(self, gy: Any) -> Any:
         x, w = self.input_arrays[:2]
         needs = self.needs_input_grad
-        rows, gy_rows = x.reshape(-1, x.shape[-1]), gy.reshape(-1, gy.shape[-1])
-        gx = (gy_rows @ w).reshape(x.shape) if needs[0] else None
-        gw = gy_rows.T @ rows if needs[1] else None
+        rows, gy_rows = _rows(x), _rows(gy)
+        matmul = kernels.of(gy).matmul
+        gx = matmul(gy_rows, w).reshape(x.shape) if needs[0] else None
+        gw = matmul(gy_rows.T, rows) if needs[1] else None
         if len(needs) == 2:
             return gx, gw
         return gx, gw, gy_rows.sum(axis=0) if needs[2] else None
@@ -36,6 +39,11 @@ class Linear(FusedFunction):
     def composite(self, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
         y = matmul(x, transpose(w, 0, 1))
         return y if b is None else y + b
+
+
+def _rows(x: Any) -> Any:
+    """All but the last dimension as one."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -67,16 +67,18 @@ def binary_cross_entropy(
     Math:      loss = −w (t log x + (1 − t) log(1 − x)), each logarithm no lower than −100
     Backward:  gx = gy · w (x − t) / max(x (1 − x), 1e-12)
     Args:      input: probabilities. target: 0, 1 or between, of input's shape. weight: broadcast to it
-    Raises:    ArgumentError: input has an element outside [0, 1]. ShapeError: different shapes
+    Raises:    ArgumentError: input or target has an element outside [0, 1]. ShapeError: different shapes
     Source:    PyTorch for the limits. From scores, :func:`binary_cross_entropy_with_logits` is more accurate
     """
     input, target = pair(input, target, "binary_cross_entropy")
-    inside = (input.data >= 0) & (input.data <= 1)
-    if not inside.all():
-        raise ArgumentError(
-            f"binary_cross_entropy: input must lie between 0 and 1, got {float(input.data[~inside].ravel()[0])}; apply "
-            "sigmoid first, or use binary_cross_entropy_with_logits"
-        )
+    remedy = "apply sigmoid first, or use binary_cross_entropy_with_logits"
+    for name, values, advice in (("input", input.data, remedy), ("target", target.data, "it holds probabilities")):
+        inside = (values >= 0) & (values <= 1)
+        if not inside.all():
+            raise ArgumentError(
+                f"binary_cross_entropy: {name} must lie between 0 and 1, got {float(values[~inside].ravel()[0])}; "
+                f"{advice}"
+            )
     losses = weighted(BinaryCrossEntropy()(input, target), weight, "binary_cross_entropy")
     return apply_reduction(losses, reduction, "binary_cross_entropy")
 

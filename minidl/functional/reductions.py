@@ -10,12 +10,11 @@ import numpy as np
 
 from ..autograd import Function, Tensor, check_tensor
 from ..backend import array_module
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, OutOfRangeError
 from ._shared import Dims, floating, normalize_dim, normalize_dims, require_floating
 from .arithmetic import maximum, minimum
 from .broadcast import BroadcastTo, expand
 from .casting import as_dtype, to
-from .comparison import isinf
 from .elementwise import exp, sqrt
 from .indexing import ScatterAdd
 from .selection import masked_fill
@@ -115,7 +114,7 @@ class Extreme(Function):
 
     def backward(self, gy: Tensor) -> Tensor:
         x, y = self.input_arrays[0], self.output_arrays[0]
-        winners = (x == y).astype(x.dtype)
+        winners = ((x == y) | ((x != x) & (y != y))).astype(x.dtype)  # a NaN wins
         return gy * Tensor(winners / winners.sum(axis=self.dims, keepdims=True, dtype=x.dtype))
 
 
@@ -159,7 +158,7 @@ class LogSumExp(Function):
 
     def backward(self, gy: Tensor) -> Tensor:
         (x,), y = self.inputs, self.output(0)
-        return gy * exp(x - masked_fill(y, isinf(y), 0.0))
+        return gy * exp(x - masked_fill(y, y == -math.inf, 0.0))
 
 
 class CumSum(Function):
@@ -207,17 +206,21 @@ def _without(x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     return x if keepdim else Reshape(shape=tuple(n for d, n in enumerate(x.shape) if d not in dims))(x)
 
 
+def _accumulated(x: Any, dtype: Any, op: str) -> Tensor:
+    """x in the dtype in which it adds up: what is asked for, and int64 for integers and booleans."""
+    x = check_tensor(x, op, "x")
+    if dtype is not None:
+        return to(x, dtype=as_dtype(dtype))
+    return x if x.data.dtype.kind == "f" else to(x, dtype=np.int64)
+
+
 def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum over `dim` (an integer, a tuple, or None for all). Integers and booleans add up as int64.
 
     Backward:  gx = gy repeated over the summed dimensions
     Returns:   without the summed dimensions, or with them at length 1 if keepdim
     """
-    x = check_tensor(x, "sum", "x")
-    if dtype is not None:
-        x = to(x, dtype=as_dtype(dtype))
-    elif x.data.dtype.kind != "f":
-        x = to(x, dtype=np.int64)
+    x = _accumulated(x, dtype, "sum")
     return Sum(dims=normalize_dims(dim, x.ndim, "sum"), keepdim=keepdim)(x)
 
 
@@ -233,7 +236,7 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
 
 
 def var(
-    x: Tensor, dim: Dims = None, *, correction: float = 1, keepdim: bool = False, unbiased: bool | None = None
+    x: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
 ) -> Tensor:
     """The variance over `dim`.
 
@@ -243,15 +246,19 @@ def var(
                spelling of correction 1 (True) or 0 (False)
     """
     x = require_floating(x, "var")
+    if isinstance(dim, bool):  # var(False), PyTorch's older spelling again
+        dim, unbiased = None, dim
     dims = normalize_dims(dim, x.ndim, "var")
     return _without(Var(dims=dims, count=_count(x, dims, correction, unbiased))(x), dims, keepdim)
 
 
 def std(
-    x: Tensor, dim: Dims = None, *, correction: float = 1, keepdim: bool = False, unbiased: bool | None = None
+    x: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
 ) -> Tensor:
     """The square root of :func:`var`.  Backward: gx = gy (x − mean x) / ((n − correction) y), 0 where y = 0."""
     x = require_floating(x, "std")
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
     dims = normalize_dims(dim, x.ndim, "std")
     count = _count(x, dims, correction, unbiased)
     if not count:
@@ -268,7 +275,7 @@ def _count(x: Tensor, dims: tuple[int, ...], correction: float, unbiased: bool |
 
 def _require_elements(x: Tensor, dims: tuple[int, ...], op: str) -> None:
     if 0 in [x.shape[d] for d in dims]:
-        raise ShapeError(f"{op}: no elements to choose from along {dims} of a tensor of shape {x.shape}")
+        raise OutOfRangeError(f"{op}: no elements to choose from along {dims} of a tensor of shape {x.shape}")
 
 
 def _extreme(x: Any, dim: Dims, keepdim: bool, op: str) -> Tensor:
@@ -391,14 +398,12 @@ def norm(x: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = Fa
     return masked_fill(masked_fill(total, zero, 1.0) ** (1 / p), zero, 0.0)
 
 
-def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The product of the elements, of all or along one dimension.
+def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The product of the elements, of all or along one dimension. Integers and booleans multiply as int64.
 
     Backward:  gxᵢ = gy · Π_{j≠i} xⱼ, which is y / xᵢ where no factor is 0
     """
-    x = check_tensor(x, "prod", "x")
-    if x.data.dtype.kind != "f":
-        x = to(x, dtype=np.int64)
+    x = _accumulated(x, dtype, "prod")
     if dim is None:
         y = Prod(dim=0)(x.reshape(-1))
         return y.reshape((1,) * x.ndim if keepdim else ())
@@ -406,12 +411,27 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     return _without(Prod(dim=dim)(x), (dim,), keepdim) if x.ndim else x
 
 
-def cumsum(x: Tensor, dim: int) -> Tensor:
+def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Running sums y[i] = x[0] + … + x[i] along one dimension.  Backward: the same from the other end."""
-    x = check_tensor(x, "cumsum", "x")
-    if x.data.dtype.kind != "f":
-        x = to(x, dtype=np.int64)
-    return CumSum(dim=normalize_dim(dim, x.ndim, "cumsum"))(x) if x.ndim else x
+    x = _accumulated(x, dtype, "cumsum")
+    dim = normalize_dim(dim, x.ndim, "cumsum")
+    return CumSum(dim=dim)(x) if x.ndim else x
+
+
+def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """Running products y[i] = x[0] · … · x[i] along one dimension.
+
+    Backward:  gx[j] = Σ_{i≥j} gy[i] · Π_{k≤i, k≠j} x[k]
+    """
+    x = _accumulated(x, dtype, "cumprod")
+    dim = normalize_dim(dim, x.ndim, "cumprod")
+    if not x.ndim:
+        return x
+    last = transpose(x, dim, -1)
+    length = last.shape[-1]
+    later = Tensor(array_module(x.data).triu(array_module(x.data).ones((length, length), bool), 1))
+    factors = masked_fill(expand(unsqueeze(last, -2), (*last.shape[:-1], length, length)), later, 1.0)
+    return transpose(squeeze(Prod(dim=factors.ndim - 1)(factors), -1), dim, -1)
 
 
 def any(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..autograd import Function, Tensor, as_tensor, check_tensor
 from ..backend import array_module
-from ..errors import ArgumentTypeError, DtypeError, OutOfRangeError, ShapeError
+from ..errors import ArgumentTypeError, DtypeError, OutOfRangeError
 from ._shared import operands
-from .broadcast import broadcast_shapes, sum_to
+from .broadcast import broadcast_shapes, expand, sum_to
 
 
 class Where(Function):
@@ -55,12 +55,26 @@ def _check_mask(mask: Any, op: str, name: str) -> Tensor:
     return mask
 
 
-def where(condition: Tensor, a: Any, b: Any) -> Tensor:
-    """a where `condition` holds, b elsewhere, with broadcasting.
+def nonzero(x: Tensor, *, as_tuple: bool = False) -> Any:
+    """The indices of the elements that are not 0, in row-major order.
+
+    Returns:   (K, ndim) int64, one row for each of the K elements; with as_tuple one vector for each dimension, by
+               which x can be indexed
+    """
+    data = check_tensor(x, "nonzero", "x").data
+    if as_tuple:
+        return tuple(Tensor(places) for places in array_module(data).atleast_1d(data).nonzero())
+    return Tensor(array_module(data).argwhere(data))
+
+
+def where(condition: Tensor, a: Any = None, b: Any = None) -> Any:
+    """a where `condition` holds, b elsewhere, with broadcasting; ``where(condition)`` is the tuple of :func:`nonzero`.
 
     Args:      condition: boolean. a, b: tensors or numbers
     Raises:    DtypeError: condition is not boolean. ShapeError: shapes that cannot be broadcast together
     """
+    if a is None and b is None:
+        return nonzero(condition, as_tuple=True)
     condition = _check_mask(condition, "where", "condition")
     if not isinstance(a, Tensor) and not isinstance(b, Tensor):
         a = as_tensor(a, like=Tensor(condition.data.astype(np.float32) if isinstance(a, float) else condition.data))
@@ -70,7 +84,7 @@ def where(condition: Tensor, a: Any, b: Any) -> Tensor:
 def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
     """`value` where `mask` holds, x elsewhere.
 
-    Args:      mask: boolean, broadcast to x's shape. value: a number (use :func:`where` for a tensor)
+    Args:      x, mask: broadcast together; mask is boolean. value: a number, or a tensor as in :func:`where`
     """
     x, mask = check_tensor(x, "masked_fill", "x"), _check_mask(mask, "masked_fill", "mask")
     if isinstance(value, Tensor):
@@ -79,6 +93,5 @@ def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
         raise ArgumentTypeError(f"masked_fill: value must be a number or a Tensor, got {value!r}")
     if x.data.dtype.kind != "f" and not np.isfinite(value):
         raise OutOfRangeError(f"masked_fill: {value} does not fit into a tensor of dtype {x.dtype}")
-    if mask.shape != x.shape and broadcast_shapes("masked_fill", x.shape, mask.shape) != x.shape:
-        raise ShapeError(f"masked_fill: mask of shape {mask.shape} does not fit into x of shape {x.shape}")
-    return MaskedFill(value=value)(x, mask)
+    shape = broadcast_shapes("masked_fill", x.shape, mask.shape)
+    return MaskedFill(value=value)(x if x.shape == shape else expand(x, shape), mask)

@@ -11,7 +11,7 @@ import numpy as np
 from ..autograd import Function, Tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
-from ._shared import normalize_dim, normalize_dims, operands
+from ._shared import check_integer, normalize_dim, normalize_dims, operands
 from .broadcast import expand
 
 
@@ -125,8 +125,10 @@ def _dim_of(x: Tensor, dim: Any, op: str) -> int:
     return normalize_dim(dim, x.ndim, op)
 
 
-def _sizes(sizes: tuple[Any, ...], op: str) -> tuple[int, ...]:
-    """Sizes given one by one or as one sequence."""
+def _sizes(sizes: tuple[Any, ...], op: str, keyword: Any = None) -> tuple[int, ...]:
+    """Sizes given one by one, as one sequence, or by keyword."""
+    if keyword is not None:
+        sizes = (*sizes, keyword)
     if len(sizes) == 1 and isinstance(sizes[0], Sequence):
         sizes = tuple(sizes[0])
     for size in sizes:
@@ -147,20 +149,21 @@ def _resolve_shape(shape: tuple[int, ...], numel: int, old: tuple[int, ...], op:
     return shape
 
 
-def reshape(x: Tensor, *shape: Any) -> Tensor:
+def reshape(x: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     """The same elements, in row-major order, in another shape.
 
-    Args:      shape: integers or one tuple; one −1 is worked out
+    Args:      sizes: the shape as integers or one tuple, or as the keyword shape; one −1 is worked out
     Returns:   a view where the memory layout allows one, else a copy
     Raises:    ShapeError: the number of elements would change
     """
     x = check_tensor(x, "reshape", "x")
-    return Reshape(shape=_resolve_shape(_sizes(shape, "reshape"), x.numel(), x.shape, "reshape"))(x)
+    wanted = _sizes(sizes, "reshape", shape)
+    return Reshape(shape=_resolve_shape(wanted, x.numel(), x.shape, "reshape"))(x)
 
 
-def view(x: Tensor, *shape: Any) -> Tensor:
+def view(x: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     """:func:`reshape`. PyTorch refuses a view that needs a copy; here the copy is made."""
-    return reshape(x, *shape)
+    return reshape(x, *sizes, shape=size)
 
 
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -198,22 +201,21 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
     return Reshape(shape=x.shape[:dim] + (1,) + x.shape[dim:])(x)
 
 
-def permute(x: Tensor, *dims: Any) -> Tensor:
-    """Reorder dimensions: y.shape[i] = x.shape[dims[i]]; a view."""
+def permute(x: Tensor, *order: Any, dims: Any = None) -> Tensor:
+    """Reorder dimensions: y.shape[i] = x.shape[order[i]]; a view. `dims` is the order as a keyword."""
     x = check_tensor(x, "permute", "x")
-    wanted = _sizes(dims, "permute")
-    order = normalize_dims(wanted, x.ndim, "permute")
+    wanted = _sizes(order, "permute", dims)
     if len(wanted) != x.ndim:
-        raise ShapeError(f"permute: {dims} does not name each of the {x.ndim} dimensions of shape {x.shape} once")
-    return Permute(dims=order)(x)
+        raise ShapeError(f"permute: {wanted} does not name each of the {x.ndim} dimensions of shape {x.shape} once")
+    return Permute(dims=normalize_dims(wanted, x.ndim, "permute"))(x)
 
 
 def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
     """Swap two dimensions; a view."""
     x = check_tensor(x, "transpose", "x")
+    i, j = normalize_dim(dim0, x.ndim, "transpose"), normalize_dim(dim1, x.ndim, "transpose")
     order = list(range(x.ndim))
     if x.ndim:
-        i, j = normalize_dim(dim0, x.ndim, "transpose"), normalize_dim(dim1, x.ndim, "transpose")
         order[i], order[j] = order[j], order[i]
     return Permute(dims=tuple(order))(x)
 
@@ -235,10 +237,13 @@ def mT(x: Tensor) -> Tensor:
     return transpose(x, -2, -1)
 
 
-def repeat(x: Tensor, *repeats: Any) -> Tensor:
-    """The tensor laid side by side with itself: repeats[i] times along dimension i, counted from the right."""
+def repeat(x: Tensor, *counts: Any, repeats: Any = None) -> Tensor:
+    """The tensor laid side by side with itself: counts[i] times along dimension i, counted from the right.
+
+    Args:      counts: integers or one tuple, or the keyword repeats; more than the dimensions add some in front
+    """
     x = check_tensor(x, "repeat", "x")
-    counts = _sizes(repeats, "repeat")
+    counts = _sizes(counts, "repeat", repeats)
     if len(counts) < x.ndim or any(count < 0 for count in counts):
         raise ShapeError(
             f"repeat: {counts} must give a count ≥ 0 for each of the {x.ndim} dimensions of shape {x.shape}"
@@ -260,7 +265,7 @@ def flip(x: Tensor, dims: int | Sequence[int], *more: int) -> Tensor:
 def roll(x: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """Shift along `dims`; what leaves at one end enters at the other. Without dims the flattened tensor is shifted."""
     x = check_tensor(x, "roll", "x")
-    steps = (shifts,) if isinstance(shifts, int | np.integer) else tuple(shifts)
+    steps = _sizes(shifts if isinstance(shifts, Sequence) else (shifts,), "roll")  # type: ignore[arg-type]
     if dims is None:
         if len(steps) != 1:
             raise ArgumentError(f"roll: {len(steps)} shifts {shifts} need as many dims")
@@ -268,7 +273,7 @@ def roll(x: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | Non
     where = tuple(normalize_dim(d, x.ndim, "roll") for d in ((dims,) if isinstance(dims, int | np.integer) else dims))
     if len(steps) != len(where):
         raise ArgumentError(f"roll: {len(steps)} shifts {shifts} but {len(where)} dims {dims}")
-    return Roll(shifts=steps, dims=where)(x)
+    return Roll(shifts=steps, dims=where)(x) if x.ndim else x
 
 
 def _tensors(tensors: Any, op: str) -> list[Tensor]:
@@ -307,12 +312,13 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
     x = check_tensor(x, "split", "x")
     dim = _dim_of(x, dim, "split")
     length = x.shape[dim]
-    if isinstance(split_size, int | np.integer):
-        if split_size < 1:
-            raise ArgumentError(f"split: the size of a piece must be at least 1, got {split_size}")
-        sizes = [min(split_size, length - start) for start in range(0, length, split_size)] or [0]
+    if not isinstance(split_size, Sequence):
+        size = check_integer(split_size, "split", "split_size")
+        if size < 1:
+            raise ArgumentError(f"split: the size of a piece must be at least 1, got {size}")
+        sizes = [min(size, length - start) for start in range(0, length, size)] or [0]
     else:
-        sizes = list(split_size)
+        sizes = [check_integer(size, "split", "each size") for size in split_size]
         if sum(sizes) != length or any(size < 0 for size in sizes):
             raise ShapeError(
                 f"split: sizes {sizes} do not add up to {length}, the length of dimension {dim} of {x.shape}"
@@ -324,10 +330,10 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """Cut along `dim` into at most `chunks` pieces of equal size (the last may be smaller)."""
     x = check_tensor(x, "chunk", "x")
-    if chunks < 1:
+    if check_integer(chunks, "chunk", "chunks") < 1:
         raise ArgumentError(f"chunk: chunks must be at least 1, got {chunks}")
     length = x.shape[_dim_of(x, dim, "chunk")]
-    return split(x, max(1, -(-length // chunks)), dim)
+    return split(x, -(-length // chunks) if length else [0] * chunks, dim)
 
 
 def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
@@ -341,6 +347,7 @@ def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
     """The slice [start, start + length) of dimension `dim`; a view. A negative start counts from the end."""
     x = check_tensor(x, "narrow", "x")
     dim = _dim_of(x, dim, "narrow")
+    start, length = check_integer(start, "narrow", "start"), check_integer(length, "narrow", "length")
     start += x.shape[dim] if start < 0 else 0
     if not 0 <= start <= start + length <= x.shape[dim]:
         raise ArgumentError(f"narrow: [{start}, {start + length}) does not lie in dimension {dim} of shape {x.shape}")

@@ -31,7 +31,7 @@ def class_labels(value: Any, op: str, name: str) -> np.ndarray:
     if labels.dtype.kind == "f":
         raise DtypeError(f"{op}: {name} must be integer class indices, got {labels.dtype}")
     if labels.ndim != 1:
-        raise ShapeError(f"{op}: {name} must have shape (N,), got {labels.shape}")
+        raise ShapeError(f"{op}: {name} must have shape (N,), got {labels.shape}; reshape it")
     labels = labels.astype(np.int64)
     if labels.size and labels.min() < 0:
         raise OutOfRangeError(f"{op}: {name} holds the class {labels.min()}; classes count from 0")
@@ -59,7 +59,11 @@ def check_same_length(predictions: np.ndarray, targets: np.ndarray, op: str) -> 
 def predicted_and_true(predictions: Any, targets: Any, op: str) -> tuple[np.ndarray, np.ndarray]:
     """(N,) predicted classes, by argmax where `predictions` are (N, C) scores, and (N,) true classes."""
     true = class_labels(targets, op, "targets")
-    if to_host(predictions, op, "predictions").ndim == 2:
+    ndim = to_host(predictions, op, "predictions").ndim
+    if ndim not in (1, 2):
+        shape = to_host(predictions, op, "predictions").shape
+        raise ShapeError(f"{op}: predictions must be class indices (N,) or scores (N, C), got shape {shape}")
+    if ndim == 2:
         scores = finite_scores(predictions, op)
         if scores.shape[1] == 0:
             raise ShapeError(f"{op}: predictions {scores.shape} hold no classes")

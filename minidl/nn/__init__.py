@@ -1,5 +1,6 @@
 """Layers: parameters and bookkeeping around :mod:`minidl.functional`; no mathematics of their own."""
 
+from .. import functional
 from . import init, utils
 from .activation import (
     CELU,
@@ -220,6 +221,7 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "functional",
     "init",
     "utils",
 ]

@@ -68,15 +68,22 @@ class _List(_Container):
 
     def extend(self, items: Iterable[Any]) -> Self:
         """Add several items at the end."""
+        if not isinstance(items, Iterable):
+            raise ArgumentTypeError(
+                f"{type(self).__name__}: expected a list or another iterable, got {type(items).__name__}"
+            )
         for item in list(items):
             self.append(item)
         return self
 
-    def insert(self, index: int, item: Any) -> None:
+    def insert(self, index: int, item: Any) -> Self:
         """Put an item in front of the one at `index`; those behind it move up by one."""
+        if not -len(self) <= index <= len(self):
+            raise OutOfRangeError(f"{type(self).__name__}: cannot insert at {index}, there are {len(self)} items")
         items = list(self)
         items.insert(index, self._checked(item))
         self._replace_all(items)
+        return self
 
     def pop(self, index: int = -1) -> Any:
         """Take out the item at `index` and return it."""
@@ -108,10 +115,6 @@ class _List(_Container):
 
 class _Dict(_Container):
     """Items under names of the user's choice, in the order in which they came."""
-
-    def __init__(self, items: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None):
-        super().__init__()
-        self.update(items or {})
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
@@ -145,6 +148,10 @@ class _Dict(_Container):
 
     def update(self, items: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Add or replace several items."""
+        if not isinstance(items, Iterable):
+            raise ArgumentTypeError(
+                f"{type(self).__name__}: expected a dict or pairs of name and item, got {type(items).__name__}"
+            )
         for name, item in dict(items).items():
             self[name] = item
 
@@ -192,6 +199,13 @@ class Sequential(_List):
             x = module(x)
         return x
 
+    def __add__(self, other: Sequential) -> Sequential:
+        if not isinstance(other, Sequential):
+            raise ArgumentTypeError(
+                f"Sequential: + joins two Sequentials, got {type(other).__name__}; use extend for a list of modules"
+            )
+        return Sequential(*self, *other)
+
     def _part(self, items: dict[str, Any]) -> Sequential:
         return Sequential(items)
 
@@ -222,23 +236,31 @@ class ModuleList(_List):
 class ModuleDict(_Dict):
     """A dict whose modules are registered under their keys; it has no forward of its own.
 
-    Args:      items: a dict, or pairs of name and module
+    Args:      modules: a dict, or pairs of name and module
     """
+
+    def __init__(self, modules: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None):
+        super().__init__()
+        self.update(modules or {})
 
 
 class ParameterList(_Parameters, _List):
     """A list whose parameters are registered under "0", "1", …; plain tensors become parameters.
 
-    Args:      parameters: any iterable of Parameters or Tensors
+    Args:      values: any iterable of Parameters or Tensors
     """
 
-    def __init__(self, parameters: Iterable[Tensor] | None = None):
+    def __init__(self, values: Iterable[Tensor] | None = None):
         super().__init__()
-        self.extend(parameters or ())
+        self.extend(values or ())
 
 
 class ParameterDict(_Parameters, _Dict):
     """A dict whose parameters are registered under their keys; plain tensors become parameters.
 
-    Args:      items: a dict, or pairs of name and Parameter or Tensor
+    Args:      parameters: a dict, or pairs of name and Parameter or Tensor
     """
+
+    def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None):
+        super().__init__()
+        self.update(parameters or {})

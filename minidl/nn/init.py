@@ -13,7 +13,8 @@ import numpy as np
 from .. import backend
 from ..autograd import Tensor, check_tensor
 from ..backend import Generator
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, ArgumentTypeError, ShapeError
+from ..functional._shared import require_floating
 
 _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
 _GAINS |= {f"conv{transpose}{n}d": 1.0 for transpose in ("", "_transpose") for n in (1, 2, 3)}
@@ -54,6 +55,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
     """Draw from the uniform distribution U[a, b)."""
     if not a <= b:
         raise ArgumentError(f"uniform_: the interval [{a}, {b}) is empty; give a ≤ b")
+    require_floating(tensor, "uniform_", "tensor")
     return _write(tensor, a + (b - a) * _uniform(tensor.shape, tensor.dtype, generator), "uniform_")
 
 
@@ -61,6 +63,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Gene
     """Draw from the normal distribution N(mean, std²)."""
     if not std >= 0:
         raise ArgumentError(f"normal_: std is not negative, got {std}")
+    require_floating(tensor, "normal_", "tensor")
     return _write(tensor, mean + std * _normal(tensor.shape, tensor.dtype, generator), "normal_")
 
 
@@ -79,6 +82,7 @@ def trunc_normal_(
     """
     if not (std > 0 and a < b):
         raise ArgumentError(f"trunc_normal_: needs std > 0 and a < b, got std {std}, a {a}, b {b}")
+    require_floating(tensor, "trunc_normal_", "tensor")
     low, high = (a - mean) / std, (b - mean) / std
     peak = min(max(0.0, low), high)  # the point of the interval where the density is highest
     rng = _rng(generator)
@@ -170,7 +174,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
 
     Source:    Martens 2010, section 5
     """
-    if tensor.ndim != 2:
+    if require_floating(tensor, "sparse_", "tensor").ndim != 2:
         raise ShapeError(f"sparse_: needs a matrix, got a tensor of shape {tensor.shape}")
     if not 0 <= sparsity <= 1:
         raise ArgumentError(f"sparse_: sparsity is a fraction between 0 and 1, got {sparsity}")
@@ -184,7 +188,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
 
 def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix, so that a linear layer begins by passing its input on."""
-    if tensor.ndim != 2:
+    if check_tensor(tensor, "eye_", "tensor").ndim != 2:
         raise ShapeError(f"eye_: needs a matrix, got a tensor of shape {tensor.shape}")
     return _write(tensor, np.eye(tensor.shape[0], tensor.shape[1]), "eye_")
 
@@ -194,7 +198,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
     Math:      w[g·O/groups + i, i, center] = 1, all else 0
     """
-    if tensor.ndim not in (3, 4, 5):
+    if check_tensor(tensor, "dirac_", "tensor").ndim not in (3, 4, 5):
         raise ShapeError(f"dirac_: needs a convolution weight of 3, 4 or 5 dimensions, got shape {tensor.shape}")
     out_channels, in_channels, *kernel = tensor.shape
     if groups < 1 or out_channels % groups:
@@ -215,7 +219,7 @@ def bilinear_(tensor: Tensor) -> Tensor:
     Math:      w[c, c, i, j] = t(i) t(j), t(i) = 1 − |i − center| / f, f = ⌈k/2⌉, center = f − 1 if k is odd, else f − ½
     Source:    Long, Shelhamer & Darrell 2015, section 3.3; the formula is that of their code, surgery.py
     """
-    if tensor.ndim != 4 or tensor.shape[1] not in (1, tensor.shape[0]):
+    if check_tensor(tensor, "bilinear_", "tensor").ndim != 4 or tensor.shape[1] not in (1, tensor.shape[0]):
         raise ShapeError(f"bilinear_: needs a weight of shape (C, C, kh, kw) or (C, 1, kh, kw), got {tensor.shape}")
 
     def triangle(size: int) -> np.ndarray:
@@ -239,7 +243,11 @@ def _write(tensor: Tensor, values: Any, op: str) -> Tensor:
 
 
 def _rng(generator: Generator | None) -> np.random.Generator:
-    return (generator or backend.stream("init")).numpy
+    if generator is None:
+        return backend.stream("init").numpy
+    if not isinstance(generator, Generator):
+        raise ArgumentTypeError(f"init: generator must be a minidl.Generator or None, got {type(generator).__name__}")
+    return generator.numpy
 
 
 def _draw_dtype(dtype: np.dtype) -> Any:
@@ -255,7 +263,7 @@ def _normal(shape: tuple[int, ...], dtype: np.dtype, generator: Generator | None
 
 
 def _check_rank(tensor: Tensor, rank: int, op: str) -> None:
-    if check_tensor(tensor, op, "tensor").ndim < rank:
+    if require_floating(tensor, op, "tensor").ndim < rank:
         raise ShapeError(f"{op}: needs a tensor of at least {rank} dimensions, got shape {tensor.shape}")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import RemovableHandle, Tensor
-from ..errors import ArgumentError, ArgumentTypeError, MinidlError, MissingAttributeError
+from ..errors import ArgumentError, ArgumentTypeError, MinidlError, MissingAttributeError, NameTakenError
 from ..functional.casting import destination
 from ._hooks import BackwardTaps
 from ._state_dict import IncompatibleKeys, load_state
@@ -176,9 +176,11 @@ class Module:
         if not isinstance(name, str):
             raise ArgumentTypeError(f"a name of a parameter, buffer or module is a string, got {name!r}")
         if not name or "." in name:
-            raise ArgumentError(f"{name!r} cannot name a parameter, buffer or module; use a non-empty name without '.'")
+            raise NameTakenError(
+                f"{name!r} cannot name a parameter, buffer or module; use a non-empty name without '.'"
+            )
         if hasattr(self, name) and name not in self.__dict__[registry]:
-            raise ArgumentError(f"{type(self).__name__} already has an attribute {name!r}; choose another name")
+            raise NameTakenError(f"{type(self).__name__} already has an attribute {name!r}; choose another name")
 
     def _not_initialized(self, name: str) -> MissingAttributeError:
         return MissingAttributeError(
@@ -197,7 +199,8 @@ class Module:
                     if value is not None and not (registry == "_buffers" and isinstance(value, Tensor)):
                         raise ArgumentTypeError(
                             f"{type(self).__name__}.{name} is a registered {accepted} and cannot become a "
-                            f"{type(value).__name__}; assign a {accepted} or None, or write into {name}.data"
+                            f"{type(value).__name__}; assign a {accepted} or None"
+                            + ("" if accepted == "Module" else f", or write into {name}.data")
                         )
                     self.__dict__[registry][name] = value
                     return
@@ -249,9 +252,9 @@ class Module:
             if child is not None:
                 yield from child._walk(f"{prefix}.{name}" if prefix else name, seen)
 
-    def modules(self) -> Iterator[Module]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """Every module of the tree, each once."""
-        return (module for _, module in self.named_modules())
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The direct children with their names, each once."""
@@ -270,7 +273,7 @@ class Module:
     ) -> Iterator[tuple[str, Any]]:
         seen = set()
         for path, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
-            for name, tensor in module.__dict__[registry].items():
+            for name, tensor in getattr(module, registry).items():
                 if tensor is None or (remove_duplicate and id(tensor) in seen):
                     continue
                 seen.add(id(tensor))
@@ -478,6 +481,8 @@ def zero_grad(tensor: Tensor, set_to_none: bool) -> None:
 
 
 def _add_hook(hooks: list[Any], hook: Callable[..., Any], with_kwargs: bool, prepend: bool) -> RemovableHandle:
+    if not callable(hook):
+        raise ArgumentTypeError(f"a hook is a function, got {type(hook).__name__}")
     entry: Any = (hook, with_kwargs)
     handle = RemovableHandle(hooks, entry)
     if prepend:

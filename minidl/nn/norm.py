@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from .. import functional as F
 from ..autograd import Tensor, check_tensor
 from ..errors import ArgumentError, ShapeError
+from ..functional._shared import ntuple
 from ..functional.creation import as_shape
 from .module import Module, Parameter
 
@@ -39,7 +40,8 @@ class _ChannelNorm(Module):
         bias: bool,
     ):
         super().__init__()
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        (self.num_features,) = ntuple(num_features, 1, type(self).__name__, "num_features", minimum=0)
+        self.eps, self.momentum = eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         _add_affine(self, (num_features,), affine, affine and bias, device, dtype)
         tracked = track_running_stats
@@ -279,9 +281,11 @@ class GroupNorm(Module):
         bias: bool = True,
     ):
         super().__init__()
-        if num_groups < 1 or num_channels % num_groups:
+        (self.num_groups,) = ntuple(num_groups, 1, "GroupNorm", "num_groups")
+        (self.num_channels,) = ntuple(num_channels, 1, "GroupNorm", "num_channels", minimum=0)
+        if num_channels % num_groups:
             raise ArgumentError(f"GroupNorm: num_channels {num_channels} must be divisible by num_groups {num_groups}")
-        self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
+        self.eps, self.affine = eps, affine
         _add_affine(self, (num_channels,), affine, affine and bias, device, dtype)
 
     def reset_parameters(self) -> None:

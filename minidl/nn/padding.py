@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..autograd import Tensor
-from ..functional import pad
+from ..functional.pad import pad
 from ..functional._shared import ntuple
 from .module import Module
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..autograd import Tensor, no_grad
 from ..backend import to_device
-from ..errors import MinidlError
+from ..errors import ArgumentTypeError, MinidlError
+from ..functional.creation import as_shape
 from .module import Module
 
 Shape = tuple[int, ...]
@@ -86,8 +87,10 @@ def summarize(module: Module, input_shape: Any, *, dtype: Any = None) -> Summary
     Returns:   the Summary. FLOPs are counted for layers; operations that a forward calls by itself are not seen
     Raises:    what the module raises, with the advice to check input_shape
     """
+    if not isinstance(input_shape, tuple | list):
+        raise ArgumentTypeError(f"summary: input_shape is a shape such as (1, 3, 224, 224), got {input_shape!r}")
     several = len(input_shape) > 0 and isinstance(input_shape[0], tuple | list)
-    shapes = [tuple(shape) for shape in (input_shape if several else [input_shape])]
+    shapes = [as_shape((shape,), "summary") for shape in (input_shape if several else [input_shape])]
     first = next(module.parameters(), None)
     dtype = np.dtype(dtype or (np.float32 if first is None else first.dtype))
     device = "cpu" if first is None else first.device

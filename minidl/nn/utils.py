@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
-from ..autograd import Tensor, no_grad
+from ..autograd import Tensor, check_tensor, no_grad
 from ..backend import array_module, stream, to_device
-from ..errors import ArgumentError, GradientError, ShapeError
+from ..errors import ArgumentError, ArgumentTypeError, GradientError, ShapeError
 from .module import Module, Parameter
 
 
@@ -26,10 +26,13 @@ def clip_grad_norm_(
     Args:      norm_type: p of the p-norm, ``math.inf`` for the largest magnitude.
                error_if_nonfinite: raise where the norm is NaN or infinite, instead of scaling by it
     Returns:   the norm before clipping, a tensor without dimensions
-    Raises:    GradientError: the norm is not finite and error_if_nonfinite is set; nothing was scaled
+    Raises:    GradientError: the norm is not finite and error_if_nonfinite is set; nothing was scaled.
+               ArgumentError: a negative max_norm. ArgumentTypeError: no tensors
     Source:    Pascanu, Mikolov & Bengio 2013, algorithm 1
     """
-    gradients = _gradients(parameters)
+    if not max_norm >= 0:
+        raise ArgumentError(f"clip_grad_norm_: max_norm must not be negative, got {max_norm}")
+    gradients = _gradients(parameters, "clip_grad_norm_")
     if not gradients:
         return Tensor(np.zeros((), np.float32))
     xp = array_module(gradients[0].data)
@@ -49,7 +52,9 @@ def clip_grad_norm_(
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limit every element of every gradient, in place, to [−clip_value, clip_value]."""
-    for gradient in _gradients(parameters):
+    if not clip_value >= 0:
+        raise ArgumentError(f"clip_grad_value_: clip_value must not be negative, got {clip_value}")
+    for gradient in _gradients(parameters, "clip_grad_value_"):
         array_module(gradient.data).clip(gradient.data, -clip_value, clip_value, out=gradient.data)
         gradient.bump_version()
 
@@ -64,7 +69,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
 
     Raises:    ShapeError: the vector is not as long as all parameters together; nothing was copied
     """
-    parameters = list(parameters)
+    vec, parameters = check_tensor(vec, "vector_to_parameters", "vec"), list(parameters)
     total = sum(parameter.numel() for parameter in parameters)
     if vec.shape != (total,):
         raise ShapeError(f"vector_to_parameters: needs shape ({total},) for these parameters, got {vec.shape}")
@@ -161,10 +166,13 @@ def _unit(vector: Any, eps: float) -> Any:
     return vector / xp.maximum(xp.linalg.norm(vector), eps)
 
 
-def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+def _gradients(parameters: Tensor | Iterable[Tensor], op: str) -> list[Tensor]:
     """The gradients there are, fit to be written into: one that is part of a graph is first replaced by a copy."""
+    if not isinstance(parameters, Iterable):
+        raise ArgumentTypeError(f"{op}: parameters is a {type(parameters).__name__}; give model.parameters() or a list")
     gradients = []
     for parameter in [parameters] if isinstance(parameters, Tensor) else parameters:
+        check_tensor(parameter, op, "a parameter")
         if parameter.grad is not None:
             if parameter.grad.grad_fn is not None:
                 parameter.grad = Tensor(parameter.grad.data.copy())

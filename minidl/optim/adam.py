@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
+from numbers import Real
 from typing import Any
 
 from ..backend import array_module
@@ -41,8 +42,10 @@ class Adam(Optimizer):
 
     def _check_settings(self, group: dict[str, Any]) -> None:
         self._check_not_negative(group, "lr", "eps", "weight_decay")
-        if len(group["betas"]) != 2 or not all(0 <= beta < 1 for beta in group["betas"]):
-            raise ArgumentError(f"{self._name}: betas must be two numbers, each ≥ 0 and < 1, got {group['betas']}")
+        betas = group["betas"]
+        pair = isinstance(betas, tuple | list) and len(betas) == 2 and all(isinstance(beta, Real) for beta in betas)
+        if not pair or not all(0 <= beta < 1 for beta in betas):
+            raise ArgumentError(f"{self._name}: betas must be two numbers, each ≥ 0 and < 1, got {betas!r}")
 
     def _update(self, data: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         xp = array_module(data)

@@ -62,7 +62,10 @@ class Optimizer:
         taken = {id(parameter) for group in self.param_groups for parameter in group["params"]}
         for i, parameter in enumerate(params):
             if not isinstance(parameter, Tensor):
-                raise ArgumentTypeError(f"{self._name}: params[{i}] is a {type(parameter).__name__}, not a Tensor")
+                raise ArgumentTypeError(
+                    f"{self._name}: params[{i}] is a {type(parameter).__name__}, not a Tensor; "
+                    "give model.parameters(), a list of tensors, or dicts"
+                )
             if not parameter.is_leaf:
                 raise ArgumentError(
                     f"{self._name}: params[{i}] of shape {tuple(parameter.shape)} is the result of an operation; "
@@ -152,6 +155,12 @@ class Optimizer:
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
             raise StateDictError(f"{self._name}.load_state_dict: needs a dict with the keys 'state' and 'param_groups'")
         saved = state_dict["param_groups"]
+        if not isinstance(state_dict["state"], Mapping) or not all(
+            isinstance(group, Mapping) and "params" in group for group in saved
+        ):
+            raise StateDictError(
+                f"{self._name}.load_state_dict: 'state' must be a dict, and each of 'param_groups' one with 'params'"
+            )
         sizes, own_sizes = ([len(group["params"]) for group in groups] for groups in (saved, self.param_groups))
         if sizes != own_sizes:
             raise StateDictError(

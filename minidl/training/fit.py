@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ..autograd import Tensor, no_grad
+import numpy as np
+
+from ..autograd import Tensor, check_tensor, no_grad
 from ..backend import get_random_state, set_random_state
-from ..errors import ArgumentError, ArgumentTypeError, NonFiniteError
+from ..errors import ArgumentError, ArgumentTypeError, NonFiniteError, ShapeError
 from ..nn import Module
 from ..nn.utils import clip_grad_norm_
 from ..optim import Optimizer
@@ -63,6 +65,7 @@ def fit(
     saver = Checkpoint(checkpoint) if isinstance(checkpoint, str | os.PathLike) else checkpoint
     stopper = EarlyStopping(early_stopping) if isinstance(early_stopping, int) else early_stopping
     callbacks = [*callbacks, *([stopper] if stopper else [])]
+    _check_parts(model, optimizer, loss_fn)
     _check_settings(epochs, metrics, scheduler, schedule_by, clip_grad_norm, saver, resume, train_loader)
     run = Training(model, optimizer, train_loader, scheduler, callbacks, saved=saver is not None)
     screen = Progress(progress, epochs)
@@ -154,6 +157,19 @@ def evaluate(
     return _means(totals, "evaluate: the loader")
 
 
+def _check_parts(model: Any, optimizer: Any, loss_fn: Any) -> None:
+    for name, part, kind in (("model", model, Module), ("optimizer", optimizer, Optimizer)):
+        if not isinstance(part, kind):
+            raise ArgumentTypeError(f"fit: {name} must be of type {kind.__name__}, got {type(part).__name__}")
+    if isinstance(loss_fn, type) or not callable(loss_fn):
+        raise ArgumentTypeError(f"fit: loss_fn must be a function or a loss, as CrossEntropyLoss(), got {loss_fn!r}")
+    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    if not any(id(parameter) in trained for parameter in model.parameters()):
+        raise ArgumentError(
+            "fit: the optimizer holds none of the model's parameters; make it from this model's parameters()"
+        )
+
+
 def _check_settings(
     epochs: int,
     metrics: Metrics,
@@ -164,8 +180,8 @@ def _check_settings(
     resume: bool,
     loader: Iterable[Any],
 ) -> None:
-    if epochs < 0:
-        raise ArgumentError(f"fit: epochs must not be negative, got {epochs}")
+    if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
+        raise ArgumentError(f"fit: epochs must be an integer ≥ 0, got {epochs!r}")
     if taken := {"epoch", "loss", "lr", "samples"} & set(metrics):
         raise ArgumentError(f"fit: a metric cannot be called {', '.join(sorted(taken))}; the history uses that name")
     if schedule_by not in ("epoch", "step"):
@@ -194,6 +210,8 @@ def _split(batch: Any, device: Any) -> tuple[list[Any], Any]:
 
 
 def _finite(loss: Tensor, run: Training) -> float:
+    if check_tensor(loss, "fit", "what loss_fn returns").numel() != 1:
+        raise ShapeError(f"fit: loss_fn returned shape {loss.shape}, not one number; use reduction='mean'")
     value = loss.item()
     if not math.isfinite(value):
         raise NonFiniteError(

@@ -207,11 +207,8 @@ class Once(FusedFunction):
 
 def test_a_composite_that_is_another_function_is_rejected():
     assert gradcheck(lambda x: Doubled()(x), normal(3))
-    with pytest.raises(GradcheckError, match="gradgradcheck"):  # the gradient in the cotangent is twice too large
-        gradgradcheck(lambda x, y: Doubled()(x) * Once()(y.detach()), [normal(3), normal(3, seed=1)])
-    x = normal(3)
-    (recorded,) = ml.grad(Doubled()(x), x, ml.ones(3, dtype="float64"), create_graph=True)
-    np.testing.assert_allclose(recorded.data, 2 * np.cos(x.data))
+    with pytest.raises(GradcheckError, match="composite and backward_array are not the same function"):
+        gradgradcheck(lambda x: Doubled()(x), normal(3))
 
 
 def test_an_operation_without_a_composite_says_so_under_a_second_derivative():
@@ -242,7 +239,9 @@ class WrongScale(nn.Module):
         self.scale = nn.Parameter(np.array([1.5, -0.5]))
 
     def forward(self, x):
-        product = planted(lambda a, b: a * b, lambda self, gy: (gy * self.inputs[1], (gy * self.inputs[0]).sum(0) * 1.01))
+        product = planted(
+            lambda a, b: a * b, lambda self, gy: (gy * self.inputs[1], (gy * self.inputs[0]).sum(0) * 1.01)
+        )
         return product(x, self.scale)
 
 
@@ -435,6 +434,7 @@ def test_forms_of_functions():
     assert gradcheck(lambda x: [x.exp()], normal(3))
     assert gradcheck(lambda x, y: x * 2, [normal(3), normal(3)])  # one input unused
     assert gradcheck(lambda x: (x, ml.ones(2, dtype="float64")), normal(3))  # one output constant
+    assert gradgradcheck(lambda x, n: x**n, [normal(2), 3])
     assert gradcheck(ml.exp, normal())
     assert gradcheck(ml.exp, normal(0, 3))
     assert gradcheck(ml.exp, normal(0, 3), mode="directional")

@@ -108,8 +108,10 @@ def test_targets_that_are_no_labels(op):
         fn(x, ml.zeros(3))
     with pytest.raises(DtypeError, match="class indices as integers, got bool"):
         fn(x, ml.zeros(3, dtype=ml.bool))
-    with pytest.raises(ShapeError, match=r"target has shape \(5,\) but input of shape \(3, 4\) needs .*; reshape it"):
+    with pytest.raises(ShapeError, match=r"target has shape \(5,\) but input of shape \(3, 4\) needs .*; give each sample one"):
         fn(x, ml.zeros(5, dtype=ml.int64))
+    with pytest.raises(ShapeError, match=r"target has shape \(3, 1\) .* shape \(3,\); use target.reshape\(\(3,\)\)"):
+        fn(x, ml.zeros(3, 1, dtype=ml.int64))
     with pytest.raises(ShapeError, match=r"one-hot labels become indices with target.argmax\(1\)"):
         fn(x, ml.zeros(3, 4, dtype=ml.int64))
     with pytest.raises(ArgumentTypeError, match=f"{op}: target must be a Tensor, got list"):
@@ -191,6 +193,8 @@ def test_bce_input_must_be_probabilities():
     for value in (1.5, -0.25):
         with pytest.raises(ArgumentError, match=f"input must lie between 0 and 1, got {value}; apply sigmoid"):
             F.binary_cross_entropy(ml.tensor([0.5, value]), ml.zeros(2))
+        with pytest.raises(ArgumentError, match=f"target must lie between 0 and 1, got {value}; it holds"):
+            F.binary_cross_entropy(ml.full((2,), 0.5), ml.tensor([0.5, value]))
     with pytest.raises(ArgumentError, match="got nan"):
         F.binary_cross_entropy(ml.tensor([float("nan")]), ml.zeros(1))
 

@@ -46,6 +46,21 @@ class TestSequential:
         del net[1:3]
         assert names(net) == ["0", "1"] and list(map(type, net)) == [nn.Identity, nn.Identity]
 
+    def test_insert_returns_the_container_and_checks_the_index(self):
+        net = nn.Sequential(Affine())
+        assert net.insert(-1, nn.Identity()).insert(2, nn.Identity()) is net
+        assert list(map(type, net)) == [nn.Identity, Affine, nn.Identity]
+        for index in (4, -4):
+            with pytest.raises(IndexError, match=f"Sequential: cannot insert at {index}, there are 3 items"):
+                net.insert(index, Affine())
+
+    def test_sum(self):
+        first, second = nn.Sequential(Affine()), nn.Sequential({"named": nn.Identity()})
+        both = first + second
+        assert list(both) == [first[0], second[0]] and names(both) == ["0", "1"] and len(first) == 1
+        with pytest.raises(ArgumentTypeError, match=r"Sequential: \+ joins two Sequentials, got list; use extend"):
+            first + [Affine()]
+
     def test_deleting_keeps_names_that_are_no_numbers(self):
         net = nn.Sequential({"a": Affine(), "b": Affine(), "c": Affine()})
         del net[1]
@@ -71,6 +86,15 @@ class TestModuleList:
         assert len(layers) == 3 and len(both) == 4 and isinstance(both, nn.ModuleList)
         assert isinstance(layers[1:], nn.ModuleList) and names(layers[1:]) == ["0", "1"]
         assert len(nn.ModuleList()) == 0
+
+    def test_extend_by_something_else(self):
+        with pytest.raises(ArgumentTypeError, match="ModuleList: expected a list or another iterable, got Affine"):
+            nn.ModuleList().extend(Affine())
+
+    def test_names_of_arguments_as_pytorch(self):
+        assert len(nn.ModuleList(modules=[Affine()])) == len(nn.ModuleDict(modules={"a": Affine()})) == 1
+        weight = Tensor(array(2))
+        assert len(nn.ParameterList(values=[weight])) == len(nn.ParameterDict(parameters={"a": weight})) == 1
 
     def test_has_no_forward(self):
         with pytest.raises(NotImplementedError, match="ModuleList defines no forward"):
@@ -103,6 +127,8 @@ class TestModuleDict:
             del nn.ModuleDict({"a": Affine()})["b"]
         with pytest.raises(ArgumentError, match="already has an attribute 'keys'"):
             nn.ModuleDict({"keys": Affine()})
+        with pytest.raises(ArgumentTypeError, match="expected a dict or pairs of name and item, got int"):
+            nn.ModuleDict(7)
         with pytest.raises(ArgumentTypeError, match="ModuleDict: expected a Module, got int"):
             nn.ModuleDict({"a": 1})
 

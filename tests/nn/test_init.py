@@ -8,7 +8,7 @@ import pytest
 import minidl as ml
 from minidl.autograd import Tensor
 from minidl.backend import Generator
-from minidl.errors import ArgumentError, ArgumentTypeError, ShapeError
+from minidl.errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from minidl.nn import init
 
 RANDOM = [
@@ -60,6 +60,23 @@ class TestAllOfThem:
     def test_refuse_arrays(self):
         with pytest.raises(ArgumentTypeError, match="ones_: tensor must be a Tensor, got ndarray"):
             init.ones_(np.zeros(3))
+
+    @pytest.mark.parametrize(
+        "fill", [lambda t: init.uniform_(t), init.normal_, init.trunc_normal_, init.eye_, init.dirac_, init.bilinear_]
+    )
+    def test_refuse_what_is_no_tensor(self, fill):
+        with pytest.raises(ArgumentTypeError, match="_: tensor must be a Tensor, got list"):
+            fill([1.0])
+
+    @pytest.mark.parametrize("fill", [init.uniform_, init.normal_, init.trunc_normal_, init.kaiming_normal_])
+    def test_random_numbers_need_floats(self, fill):
+        """In an integer tensor nearly all of them would become 0."""
+        with pytest.raises(DtypeError, match="tensor must be a floating-point tensor, got int64"):
+            fill(Tensor(np.zeros((2, 2), np.int64)))
+
+    def test_refuse_other_generators(self):
+        with pytest.raises(ArgumentTypeError, match="generator must be a minidl.Generator or None, got Generator"):
+            init.normal_(Tensor(np.zeros(3)), generator=np.random.default_rng())
 
     def test_are_seen_by_a_graph_that_saved_the_parameter(self):
         x = Tensor(np.ones(2), requires_grad=True)

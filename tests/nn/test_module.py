@@ -153,6 +153,27 @@ class TestRegistration:
             nn.Module().add_module(1, nn.Identity())
         with pytest.raises(ArgumentError, match="Affine already has an attribute 'size'"):
             Affine().register_buffer("size", None)
+        with pytest.raises(KeyError, match="Affine already has an attribute 'size'"):  # as in PyTorch
+            Affine().register_parameter("size", None)
+
+    def test_a_layer_cannot_be_replaced_by_something_else(self):
+        with pytest.raises(ArgumentTypeError, match="Net.head is a registered Module .*; assign a Module or None$"):
+            Net().head = 3
+
+    def test_hooks_are_functions(self):
+        with pytest.raises(ArgumentTypeError, match="a hook is a function, got int"):
+            Affine().register_forward_pre_hook(3)
+
+    def test_modules_of_all_names(self):
+        shared = Affine()
+        net = nn.Sequential(shared, shared)
+        assert len(list(net.modules())) == 2 and len(list(net.modules(remove_duplicate=False))) == 3
+
+    def test_what_loading_returns(self):
+        layer = Affine()
+        assert repr(layer.load_state_dict(layer.state_dict())) == "<All keys matched successfully>"
+        keys = layer.load_state_dict({"extra": layer.bias}, strict=False)
+        assert repr(keys) == "IncompatibleKeys(missing_keys=['weight', 'bias'], unexpected_keys=['extra'])"
 
     @pytest.mark.parametrize(
         "layer, name, message",

@@ -208,9 +208,20 @@ def test_an_error_names_the_layer():
         model(make(2, 3, 2, 2))
 
 
-@pytest.mark.parametrize("groups, channels", [(3, 4), (0, 4)])
-def test_bad_groups(groups, channels):
-    with pytest.raises(ArgumentError, match=f"num_channels {channels} must be divisible by num_groups {groups}"):
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d, nn.InstanceNorm2d])
+def test_bad_num_features(layer):
+    with pytest.raises(ArgumentError, match=f"{layer.__name__}: num_features must be at least 0, got -1"):
+        layer(-1)
+    with pytest.raises(ArgumentTypeError, match=f"{layer.__name__}: num_features must be an integer .* got 2.5"):
+        layer(2.5)
+
+
+@pytest.mark.parametrize(
+    "groups, channels, message",
+    [(3, 4, "num_channels 4 must be divisible by num_groups 3"), (0, 4, "num_groups must be at least 1, got 0")],
+)
+def test_bad_groups(groups, channels, message):
+    with pytest.raises(ArgumentError, match=f"GroupNorm: {message}"):
         nn.GroupNorm(groups, channels)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from minidl import nn
 from minidl.autograd import Tensor
-from minidl.errors import ShapeError
+from minidl.errors import ArgumentError, ArgumentTypeError, ShapeError
 from minidl.nn.summary import summarize
 from tests.nn._layers import Affine
 
@@ -130,4 +130,8 @@ def test_wrong_shape_is_explained_and_leaves_nothing_behind():
         ShapeError, match=r"inputs of shape \[\(1, 4\)\], batch included: check input_shape \[in layer 0\]"
     ):
         net.summary((1, 4))
+    with pytest.raises(ArgumentTypeError, match=r"input_shape is a shape such as \(1, 3, 224, 224\), got 3"):
+        net.summary(3)
+    with pytest.raises(ArgumentError, match=r"summary: sizes must not be negative, got \(-1, 3\)"):
+        net.summary((-1, 3))
     assert net.training and not net[0]._forward_hooks

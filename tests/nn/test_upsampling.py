@@ -67,7 +67,7 @@ def test_bad_settings_and_the_path_of_the_layer():
 
 
 def test_representations():
-    assert repr(nn.Upsample(scale_factor=2, mode="bilinear")) == "Upsample(scale_factor=2, mode='bilinear')"
+    assert repr(nn.Upsample(scale_factor=2, mode="bilinear")) == "Upsample(scale_factor=2.0, mode='bilinear')"
     assert repr(nn.Upsample((3, 4))) == "Upsample(size=(3, 4), mode='nearest')"
     assert repr(nn.PixelShuffle(3)) == "PixelShuffle(upscale_factor=3)"
     assert repr(nn.PixelUnshuffle(3)) == "PixelUnshuffle(downscale_factor=3)"

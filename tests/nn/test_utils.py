@@ -9,7 +9,7 @@ import pytest
 from minidl import functional as F
 from minidl import nn
 from minidl.autograd import Tensor, gradcheck, gradgradcheck
-from minidl.errors import ArgumentError, GradientError, ShapeError
+from minidl.errors import ArgumentError, ArgumentTypeError, GradientError, ShapeError
 from minidl.nn import utils
 from tests.nn._layers import Affine, array
 
@@ -89,6 +89,16 @@ def test_clip_value():
     assert parameters[0].grad.data is data and data.tolist() == [-1, 0.5] and parameters[1].grad.tolist() == [1]
 
 
+@pytest.mark.parametrize("clip", [utils.clip_grad_norm_, utils.clip_grad_value_])
+def test_clipping_something_else(clip):
+    with pytest.raises(ArgumentTypeError, match="_: parameters is a Affine; give model.parameters()"):
+        clip(Affine(), 1.0)
+    with pytest.raises(ArgumentTypeError, match="_: a parameter must be a Tensor, got int"):
+        clip([1], 1.0)
+    with pytest.raises(ArgumentError, match="must not be negative, got -1"):
+        clip(Affine().parameters(), -1)
+
+
 class TestVector:
     def test_round_trip(self):
         layer, other = Affine(), Affine()
@@ -109,6 +119,8 @@ class TestVector:
         with pytest.raises(ShapeError, match=r"needs shape \(6,\) for these parameters, got \(5,\)"):
             utils.vector_to_parameters(Tensor(array(5)), layer.parameters())
         assert layer.weight.tolist() == [1, 2, 3]
+        with pytest.raises(ArgumentTypeError, match="vector_to_parameters: vec must be a Tensor, got list"):
+            utils.vector_to_parameters([1.0], layer.parameters())
 
 
 class Conv(nn.Module):

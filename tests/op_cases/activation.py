@@ -94,6 +94,18 @@ CASES = [
 ]
 
 
+CASES += [  # a tensor without dimensions
+    OpCase(
+        _name(name, settings) + "-0d",
+        lambda x, name=name, settings=settings: getattr(F, name)(x, **settings),
+        lambda rng: [np.array(0.7)],
+        elementwise(function),
+        _torch(name, settings),
+    )
+    for name, settings, function, _ in _TABLE
+]
+
+
 def _prelu(x, w):
     y = x.copy()
     for index in np.ndindex(x.shape):

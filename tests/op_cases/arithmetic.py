@@ -94,6 +94,7 @@ _unary = {
     "relu": (lambda x: x * (x > 0), away_from([0], (3, 4))),
     "sign": (np.sign, away_from([0], (3, 4))),
     "floor": (np.floor, away_from(range(-9, 9), (3, 4))),
+    "trunc": (np.trunc, away_from(range(-9, 9), (3, 4))),
     "ceil": (np.ceil, away_from(range(-9, 9), (3, 4))),
     "round": (np.rint, away_from([i + 0.5 for i in range(-9, 9)], (3, 4))),
 }
@@ -109,7 +110,16 @@ CASES += [
     for name, (reference, inputs) in _unary.items()
 ]
 
+CASES += [  # a tensor without dimensions: NumPy turns such results into scalars on the way
+    OpCase(f"{name}-0d", getattr(F, name), uniform(0.6, 0.9, ()), reference, lambda torch, x, name=name: getattr(torch, name)(x))
+    for name, (reference, _) in _unary.items()
+]
 CASES += [
+    OpCase("maximum-0d", F.maximum, uniform(0.6, 0.9, (), ()), np.maximum, lambda torch, a, b: torch.maximum(a, b)),
+    OpCase("clamp-0d", lambda x: x.clamp(0.1, 0.5), uniform(0.6, 0.9, ()), lambda x: np.clip(x, 0.1, 0.5),
+           lambda torch, x: x.clamp(0.1, 0.5)),
+    OpCase("masked_fill-0d", lambda x: x.masked_fill(x < 0.0, 1.0), uniform(0.6, 0.9, ()), lambda x: x,
+           lambda torch, x: x.masked_fill(x < 0.0, 1.0)),
     OpCase("clamp", lambda x: x.clamp(-0.5, 0.7), away_from([-0.5, 0.7], (3, 4)), lambda x: np.clip(x, -0.5, 0.7),
            lambda torch, x: x.clamp(-0.5, 0.7), batch_axis=0),
     OpCase("clamp-min", lambda x: ml.clip(x, min=0.1), away_from([0.1], (3, 4)), lambda x: np.maximum(x, 0.1),
@@ -122,6 +132,28 @@ CASES += [
     OpCase("where", lambda c, a, b: F.where(c, a, b), lambda rng: [
         rng.random((3, 4)) < 0.5, rng.standard_normal((3, 4)), rng.standard_normal((4,))],
         np.where, lambda torch, c, a, b: torch.where(c, a, b)),
+    OpCase("round-decimals", lambda x: x.round(decimals=1), away_from([i / 10 + 0.05 for i in range(-90, 90)], (3, 4), gap=0.01),
+           lambda x: np.rint(x * 10) / 10, lambda torch, x: x.round(decimals=1)),
+    OpCase("masked_select", lambda x, m: x.masked_select(m), lambda rng: [rng.standard_normal((3, 4)), rng.random(4) < 0.5],
+           lambda x, m: np.array([x[i, j] for i in range(3) for j in range(4) if m[j]]),
+           lambda torch, x, m: x.masked_select(m)),
+    OpCase("nonzero", lambda m: F.nonzero(m), lambda rng: [rng.random((3, 4)) < 0.5],
+           lambda m: np.array([(i, j) for i in range(3) for j in range(4) if m[i, j]]), lambda torch, m: torch.nonzero(m)),
+    OpCase("where-one", lambda m: F.where(m), lambda rng: [rng.random((3, 4)) < 0.5], np.nonzero,
+           lambda torch, m: torch.where(m)),
+    OpCase("masked_fill-broadcast", lambda x, m: F.masked_fill(x, m, 2.0), lambda rng: [
+        rng.standard_normal(4), rng.random((3, 4)) < 0.5], lambda x, m: np.where(m, 2.0, x),
+        lambda torch, x, m: torch.masked_fill(x, m, 2.0)),
+    *[
+        OpCase(f"logical_{n}", lambda a, b, n=n: getattr(F, f"logical_{n}")(a, b), lambda rng: [
+            rng.integers(0, 2, (3, 4)), rng.random(4) < 0.5], reference,
+            lambda torch, a, b, n=n: getattr(torch, f"logical_{n}")(a, b))
+        for n, reference in {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}.items()
+    ],
+    OpCase("logical_not", F.logical_not, lambda rng: [rng.integers(0, 2, (3, 4))], np.logical_not,
+           lambda torch, a: torch.logical_not(a)),
+    OpCase("isclose", F.isclose, lambda rng: [np.ones(3), np.array([1, 1 + 5e-6, 1 + 5e-5])], np.isclose,
+           lambda torch, a, b: torch.isclose(a, b), diff=()),
     OpCase("where-numbers", lambda c, a: F.where(c, a, 0.0) + F.where(c, 2.0, a), lambda rng: [
         rng.random((3, 4)) < 0.5, rng.standard_normal((3, 1))],
         lambda c, a: np.where(c, a, 0.0) + np.where(c, 2.0, a)),

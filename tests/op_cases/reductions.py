@@ -134,6 +134,21 @@ CASES += [
     OpCase("cumsum-1", lambda x: F.cumsum(x, -1), normal((3, 4)), lambda x: x.cumsum(1),
           lambda torch, x: torch.cumsum(x, 1),
            batch_axis=0),
+    *[
+        OpCase(f"cumprod-{d}", lambda x, d=d: F.cumprod(x, d), normal((2, 3, 4)), lambda x, d=d: x.cumprod(d),
+               lambda torch, x, d=d: torch.cumprod(x, d), batch_axis=0 if d else None)
+        for d in (0, 1, -1)
+    ],
+    OpCase("cumprod-zeros", lambda x: x.cumprod(1), _with_zeros, lambda x: x.cumprod(1), lambda torch, x: x.cumprod(1)),
+    *[
+        OpCase(f"{name}-0d", lambda x, f=getattr(F, name): f(x), normal(()), lambda x: x, lambda torch, x, n=name: getattr(torch, n)(x))
+        for name in ("sum", "mean", "prod", "max", "min", "amax", "amin")
+    ],
+    *[
+        OpCase(f"{name}-0d-dim", lambda x, f=getattr(F, name): f(x, -1), normal(()), lambda x: x,
+               lambda torch, x, n=name: getattr(torch, n)(x, -1))
+        for name in ("cumsum", "cumprod", "logsumexp", "amax")
+    ],
     OpCase("any", lambda x: F.any(x > 1, 1), normal((3, 4)), lambda x: (x > 1).any(1), lambda torch, x: (x > 1).any(1),
            diff=()),
     OpCase("all", lambda x: F.all(x > -1, 0, True), normal((3, 4)), lambda x: (x > -1).all(0, keepdims=True),

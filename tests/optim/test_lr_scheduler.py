@@ -419,6 +419,7 @@ def one_cycle(**settings):
             "threshold_mode must be 'rel' or 'abs'",
         ),
         (lambda: lr_scheduler.StepLR(make_optimizer(), 2).load_state_dict({}), StateDictError, "needs the entries"),
+        (lambda: lr_scheduler.StepLR(make_optimizer(), 2).load_state_dict(3), StateDictError, "entries .* got a int"),
         (
             lambda: sequential().load_state_dict({"_schedulers": [{}]}),
             StateDictError,

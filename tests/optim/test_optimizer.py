@@ -207,6 +207,8 @@ class TestStateDict:
             (lambda s: s.pop("state"), "needs a dict with the keys 'state' and 'param_groups'"),
             (lambda s: s["param_groups"].pop(), r"saved groups have \[2\] parameters, those here \[2, 1\]"),
             (lambda s: s["param_groups"][0]["params"].pop(), r"saved groups have \[1, 1\] parameters"),
+            (lambda s: s.update(state=3), "'state' must be a dict, and each of 'param_groups' one with 'params'"),
+            (lambda s: s["param_groups"][0].pop("params"), "each of 'param_groups' one with 'params'"),
             (lambda s: s["state"].update({7: {}}), "parameter 7 of the state is in no group"),
             (
                 lambda s: s["state"][1].update(exp_avg=np.ones(5)),
@@ -285,6 +287,8 @@ class TestStateDict:
         (lambda: optim.SGD([{"params": parameter(1), "lr": -1}]), ArgumentError, "lr must be a number ≥ 0"),
         (lambda: optim.Adam([parameter(1)], betas=(0.9, 1.0)), ArgumentError, r"betas must be .* got \(0.9, 1.0\)"),
         (lambda: optim.Adam([parameter(1)], betas=(-0.1, 0.9)), ArgumentError, "betas must be two numbers"),
+        (lambda: optim.Adam([parameter(1)], betas=0.9), ArgumentError, "betas must be two numbers.* got 0.9"),
+        (lambda: optim.Adam([parameter(1)], betas=("a", "b")), ArgumentError, "betas must be two numbers"),
         (lambda: optim.AdamW([parameter(1)], betas=(0.9,)), ArgumentError, "AdamW: betas must be two numbers"),
         (lambda: optim.Adam([parameter(1)], eps=-1), ArgumentError, "eps must be a number ≥ 0"),
         (lambda: optim.RMSprop([parameter(1)], alpha=-1), ArgumentError, "RMSprop: alpha must be a number ≥ 0"),

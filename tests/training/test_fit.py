@@ -233,7 +233,8 @@ def test_early_stopping_settings(settings):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"epochs": -1}, ArgumentError, "epochs must not be negative, got -1"),
+        ({"epochs": -1}, ArgumentError, "epochs must be an integer ≥ 0, got -1"),
+        ({"epochs": "3"}, ArgumentError, "epochs must be an integer ≥ 0, got '3'"),
         ({"metrics": {"loss": len}}, ArgumentError, "a metric cannot be called loss"),
         ({"schedule_by": "batch"}, ArgumentError, "schedule_by must be 'epoch' or 'step', got 'batch'"),
         ({"clip_grad_norm": 0}, ArgumentError, "clip_grad_norm must be positive, got 0"),
@@ -247,7 +248,8 @@ def test_early_stopping_settings(settings):
             r"a batch must be \(inputs…, targets\), the loader gave a Tensor",
         ),
         ({"loader": [(ml.ones(2),)]}, ArgumentTypeError, r"a batch must be \(inputs…, targets\)"),
-        ({"loss_fn": lambda outputs, targets: outputs}, ShapeError, "item: needs a tensor of one element"),
+        ({"loss_fn": lambda outputs, targets: outputs}, ShapeError, "loss_fn returned shape .*; use reduction='mean'"),
+        ({"loss_fn": lambda outputs, targets: 0.5}, ArgumentTypeError, "loss_fn returns must be a Tensor, got float"),
     ],
 )
 def test_mistakes(settings, error, message):

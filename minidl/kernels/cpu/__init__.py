@@ -3,6 +3,7 @@
 from .conv import conv, conv_input_grad, conv_weight_grad
 from .grid_sample import gather_dot, grid_coordinates, grid_taps, weighted_gather, weighted_scatter
 from .indexing import index_put_add, scatter_add
+from .linalg import matmul
 from .norm import (
     batch_norm,
     batch_norm_backward,

@@ -12,7 +12,7 @@ from itertools import product
 
 import numpy as np
 
-from ...backend import scratch
+from ...backend import parallel_for, scratch
 from .unfold import Ints, Pairs, Windows, spatial
 
 COLUMN_BYTES = 1_600_000
@@ -22,22 +22,36 @@ GATHER_COST, SCATTER_COST = 10, 35
 """What it costs to copy one element into a column, and to add one to its place, in multiply-adds (measured)."""
 
 
+GRAIN = 1_000_000
+"""Multiply-adds below which a thread is not worth its start."""
+
+
 def conv(x: np.ndarray, w: np.ndarray, *, stride: Ints, padding: Pairs, dilation: Ints, groups: int) -> np.ndarray:
     """The cross-correlation of x (N, C, *size) with w (O, C / groups, *kernel): (N, O, *out)."""
     windows = Windows(w.shape[2:], stride, padding, dilation)
     out = windows.out_size(x.shape[2:])
     filters = np.ascontiguousarray(w).reshape(groups, len(w) // groups, -1)
+    y = np.empty((len(x), len(w), *out), x.dtype)
     if math.prod(w.shape[2:]) == 1 and not np.any(padding):
         seen = x[spatial(slice(None, None, s) for s in stride)]
-        y = np.matmul(filters, seen.reshape(len(x), groups, filters.shape[2], math.prod(out)))
-        return y.reshape(len(x), len(w), *out)
 
-    y = np.empty((len(x), len(w), *out), x.dtype)
-    for samples, rows, columns in _column_blocks(x, windows):
-        part = y[samples, :, rows].swapaxes(0, 1)
-        sums = scratch("conv.sums", part.shape, x.dtype)
-        np.matmul(filters, columns.reshape(groups, filters.shape[2], -1), out=sums.reshape(*filters.shape[:2], -1))
-        np.copyto(part, sums)
+        def multiply(start: int, stop: int) -> None:
+            part = seen[start:stop].reshape(stop - start, groups, filters.shape[2], math.prod(out))
+            np.matmul(filters, part, out=y[start:stop].reshape(*part.shape[:2], filters.shape[1], part.shape[3]))
+
+        parallel_for(multiply, len(x), 1 + GRAIN * len(x) // (y.size * w.shape[1] + 1))
+        return y
+    blocks = list(_blocks(x, windows))
+
+    def convolve(start: int, stop: int) -> None:
+        for samples, rows in blocks[start:stop]:
+            columns = _columns(x, windows, samples, rows)
+            part = y[samples, :, rows].swapaxes(0, 1)
+            sums = scratch("conv.sums", part.shape, x.dtype)
+            np.matmul(filters, columns.reshape(groups, filters.shape[2], -1), out=sums.reshape(*filters.shape[:2], -1))
+            np.copyto(part, sums)
+
+    parallel_for(convolve, len(blocks))
     return y
 
 
@@ -64,11 +78,21 @@ def conv_weight_grad(
 ) -> np.ndarray:
     """The gradient of conv with respect to its weight: (O, C / groups, *kernel_size)."""
     group_in, group_out = x.shape[1] // groups, gy.shape[1] // groups
-    gw = np.zeros((groups, group_out, group_in * math.prod(kernel_size)), x.dtype)
-    for samples, rows, columns in _column_blocks(x, Windows(kernel_size, stride, padding, dilation)):
-        part = np.ascontiguousarray(gy[samples, :, rows].swapaxes(0, 1)).reshape(groups, group_out, -1)
-        gw += np.matmul(part, columns.reshape(groups, gw.shape[2], -1).swapaxes(1, 2))
-    return gw.reshape(gy.shape[1], group_in, *kernel_size)
+    windows = Windows(kernel_size, stride, padding, dilation)
+    blocks = list(_blocks(x, windows))
+    partial: dict[int, np.ndarray] = {}
+
+    def accumulate(start: int, stop: int) -> None:
+        total = np.zeros((groups, group_out, group_in * math.prod(kernel_size)), x.dtype)
+        for samples, rows in blocks[start:stop]:
+            columns = _columns(x, windows, samples, rows)
+            part = np.ascontiguousarray(gy[samples, :, rows].swapaxes(0, 1)).reshape(groups, group_out, -1)
+            total += np.matmul(part, columns.reshape(groups, total.shape[2], -1).swapaxes(1, 2))
+        partial[start] = total
+
+    parallel_for(accumulate, len(blocks))
+    gw = sum(partial[start] for start in sorted(partial))  # in a fixed order, so that the sum is always the same
+    return np.asarray(gw).reshape(gy.shape[1], group_in, *kernel_size)
 
 
 def _interleaved_input_grad(gy: np.ndarray, w: np.ndarray, size: Ints, windows: Windows, groups: int) -> np.ndarray:
@@ -105,12 +129,17 @@ def _spread_input_grad(gy: np.ndarray, w: np.ndarray, size: Ints, windows: Windo
     group_out, group_in = len(w) // groups, w.shape[1]
     filters = np.ascontiguousarray(w).reshape(groups, group_out, -1).swapaxes(1, 2)
     gx = np.zeros((len(gy), groups * group_in, *size), gy.dtype)
-    for samples, rows in _blocks(gx, windows):
-        part = gy[samples, :, rows].swapaxes(0, 1)
-        columns = scratch("conv.columns", (groups * group_in, *w.shape[2:], *part.shape[1:]), gy.dtype)
-        rows_of_gy = np.ascontiguousarray(part).reshape(groups, group_out, -1)
-        np.matmul(filters, rows_of_gy, out=columns.reshape(groups, filters.shape[1], -1))
-        windows.add(np.moveaxis(columns, 1 + len(size), 0), gx[samples], rows)
+
+    def spread(start: int, stop: int) -> None:
+        own = gx[start:stop]  # blocks of one sample overlap, so a sample stays with one thread
+        for samples, rows in _blocks(own, windows):
+            part = gy[start:stop][samples, :, rows].swapaxes(0, 1)
+            columns = scratch("conv.columns", (groups * group_in, *w.shape[2:], *part.shape[1:]), gy.dtype)
+            rows_of_gy = np.ascontiguousarray(part).reshape(groups, group_out, -1)
+            np.matmul(filters, rows_of_gy, out=columns.reshape(groups, filters.shape[1], -1))
+            windows.add(np.moveaxis(columns, 1 + len(size), 0), own[samples], rows)
+
+    parallel_for(spread, len(gx), 1 + GRAIN * len(gx) // (gy.size * w[0].size + 1))
     return gx
 
 
@@ -124,16 +153,12 @@ def _pairwise(first: Sequence[int], second: Sequence[int]) -> list[int]:
     return [value for pair in zip(first, second, strict=True) for value in pair]
 
 
-def _column_blocks(x: np.ndarray, windows: Windows) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """For each block: its samples, its output rows, and its columns (C, *kernel, samples, rows, …).
-
-    The columns lie in scratch memory: each block overwrites the one before.
-    """
-    for samples, rows in _blocks(x, windows):
-        view = np.moveaxis(windows.view(x[samples], rows), 0, x.ndim - 1)
-        columns = scratch("conv.columns", view.shape, x.dtype)
-        np.copyto(columns, view)
-        yield samples, rows, columns
+def _columns(x: np.ndarray, windows: Windows, samples: slice, rows: slice) -> np.ndarray:
+    """The columns (C, *kernel, samples, rows, …) of one block, in scratch memory: the next ones overwrite them."""
+    view = np.moveaxis(windows.view(x[samples], rows), 0, x.ndim - 1)
+    columns = scratch("conv.columns", view.shape, x.dtype)
+    np.copyto(columns, view)
+    return columns
 
 
 def _blocks(x: np.ndarray, windows: Windows) -> Iterator[tuple[slice, slice]]:

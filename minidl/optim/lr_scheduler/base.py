@@ -101,9 +101,10 @@ class LRScheduler:
         Raises:    StateDictError: other entries than a scheduler of this kind has
         """
         own = {name for name in self.__dict__ if name not in self._unsaved}
-        if set(state_dict) != own:
+        if not isinstance(state_dict, dict) or set(state_dict) != own:
+            found = sorted(state_dict) if isinstance(state_dict, dict) else f"a {type(state_dict).__name__}"
             raise StateDictError(
-                f"{type(self).__name__}.load_state_dict: needs the entries {sorted(own)}, got {sorted(state_dict)}"
+                f"{type(self).__name__}.load_state_dict: needs the entries {sorted(own)}, got {found}"
             )
         self.__dict__.update(deepcopy(state_dict))
 
