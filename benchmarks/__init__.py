@@ -1,1 +1,1 @@
-"""Measurements of minidl, side by side with PyTorch and DeZero where they are installed. Run ``python -m benchmarks``."""
+"""Measurements of minidl, beside PyTorch and DeZero where they are installed. Run ``python -m benchmarks``."""

@@ -23,7 +23,8 @@ def row(case: Case, measured: dict[str, Measurement]) -> dict[str, Any]:
 def print_machine(machine: dict[str, Any], missing: list[str]) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     print(
-        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; Python {machine['python']}, {versions}"
+        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; "
+        f"Python {machine['python']}, {versions}"
     )
     if missing:
         print(f"not installed, so left out: {', '.join(missing)}")

@@ -1,7 +1,7 @@
 """Timing several libraries side by side: warmed up, interleaved, with medians, spread and ratios by round.
 
-A machine's speed drifts, so only ratios of times taken next to each other mean something. Between bursts the process sleeps:
-the worker threads of the libraries' BLAS spin for a while after their work and would disturb whoever comes next.
+A machine's speed drifts, so only ratios of times taken next to each other mean something. Between bursts the process
+sleeps: the threads of the libraries' BLAS spin for a while after their work and would disturb whoever comes next.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 04  A multilayer perceptron reads handwritten digits
 #
-# **Goal.** Classify real images into ten classes: derive softmax and cross-entropy, write the training loop by hand, choose the
-# initial weights and the optimizer with reasons, and judge the result on images that the network has never seen: at least
-# 97 % of them right.
+# **Goal.** Classify real images into ten classes: derive softmax and cross-entropy, write the training loop by hand,
+# choose the initial weights and the optimizer with reasons, and judge the result on images that the network has never
+# seen: at least 97 % of them right.
 #
 # **Needs.** Lessons 01 (layers) and 02 (backpropagation).
 #
@@ -25,9 +25,10 @@ from minidl.training import evaluate, fit
 # %% [markdown]
 # ## The images
 #
-# 1,797 digits that 43 people wrote, scanned and reduced to 8 × 8 pixels (Alpaydin and Kaynak 1998; the copy in scikit-learn). A
-# quarter of each class is set aside as the *test set*. Nothing is chosen by looking at it: not a weight, not a learning rate.
-# Otherwise its verdict would be about our choices and no longer about new images.
+# 1,797 digits that 13 people wrote, scanned and reduced to 8 × 8 pixels (Alpaydin and Kaynak 1998; the copy in
+# scikit-learn). A quarter of each class is set aside as the *test set*. Nothing should be chosen by looking at it: not
+# a weight, not a learning rate. Otherwise its verdict would be about our choices and no longer about new images. (New
+# images by the same hands: the split is by image, not by writer.)
 
 # %%
 train_set, test_set = digits(test_fraction=0.25, seed=0)
@@ -45,28 +46,30 @@ def batches(data, seed=0):
 # %% [markdown]
 # ## Softmax: from ten numbers to ten probabilities
 #
-# The last layer gives ten numbers $z_0 \dots z_9$, one *logit* for each class. Softmax (Bridle 1990) makes probabilities of them:
+# The last layer gives ten numbers $z_0 \dots z_9$, one *logit* for each class. Softmax (Bridle 1990) makes
+# probabilities of them:
 #
 # $$ p_k = \frac{e^{z_k}}{\sum_j e^{z_j}}. $$
 #
-# They are positive and sum to 1, the largest logit has the largest probability, and adding a constant to all logits changes nothing.
-# The last property also saves the computation from overflow: subtract the largest logit first.
+# They are positive and sum to 1, the largest logit has the largest probability, and adding a constant to all logits
+# changes nothing. The last property also saves the computation from overflow: subtract the largest logit first.
 #
 # ## Cross-entropy, and why its gradient is so simple
 #
-# If the image is a $t$, the network gave what is true the probability $p_t$. Training makes the true labels as probable as it
-# can (maximum likelihood: Goodfellow et al. 2016, section 6.2.2), or, with the sign turned and the logarithm taken, it makes this
-# small:
+# If the image is a $t$, the network gave what is true the probability $p_t$. Training makes the true labels as probable
+# as it can (maximum likelihood: Goodfellow et al. 2016, section 6.2.2), or, with the sign turned and the logarithm
+# taken, it makes this small:
 #
 # $$ L = -\log p_t = -z_t + \log \sum_j e^{z_j}. $$
 #
-# The derivative of the second term is softmax itself; that of the first is $-1$ for $k = t$, else 0. With $y$ for the vector that is
-# 1 at $t$ and 0 elsewhere (*one-hot*),
+# The derivative of the second term is softmax itself; that of the first is $-1$ for $k = t$, else 0. With $y$ for the
+# vector that is 1 at $t$ and 0 elsewhere (*one-hot*),
 #
 # $$ \frac{\partial L}{\partial z_k} = p_k - y_k : $$
 #
-# what the network said, minus what it should have said. It does not fade when the network is confidently wrong, and over a batch of $N$
-# the mean loss has the gradient $(p - y)/N$. Let us check this against minidl, and the overflow too.
+# what the network said, minus what it should have said. It does not fade when the network is confidently wrong, and
+# over a batch of $N$ the mean loss has the gradient $(p - y)/N$. Let us check this against minidl, and the overflow
+# too.
 
 # %%
 rng = np.random.default_rng(0)
@@ -94,9 +97,10 @@ assert np.isnan(naive[0]) and F.softmax(ml.tensor(huge), dim=0).numpy()[0] == 1
 # %% [markdown]
 # ## The network
 #
-# One hidden layer of 64 rectified neurons between the 64 pixels and the 10 logits. Without the hidden layer it is *softmax
-# regression*, a linear classifier: the baseline that any network has to beat. Neither model contains the softmax: `F.cross_entropy`
-# takes logits, because $\log \sum_j e^{z_j}$ can be computed safely and the logarithm of a probability that has become 0 cannot.
+# One hidden layer of 64 rectified neurons between the 64 pixels and the 10 logits. Without the hidden layer it is
+# *softmax regression*, a linear classifier: the baseline that any network has to beat. Neither model contains the
+# softmax: `F.cross_entropy` takes logits, because $\log \sum_j e^{z_j}$ can be computed safely and the logarithm of a
+# probability that has become 0 cannot.
 
 
 # %%
@@ -115,9 +119,10 @@ assert sum(parameter.numel() for parameter in perceptron().parameters()) == (64 
 # %% [markdown]
 # ## The training loop
 #
-# The gradient over all images costs a pass over all images. The mean over a random *minibatch* of 32 is an unbiased estimate of
-# it, for a fortieth of the price, and a fortieth of the price buys forty steps (Robbins and Monro 1951; Bottou 1998). A pass through
-# the whole set is an *epoch*. Each step is the five lines below; everything else in deep learning is variations on them.
+# The gradient over all images costs a pass over all images. The mean over a random *minibatch* of 32 is an unbiased
+# estimate of it, for a fortieth of the price, and a fortieth of the price buys forty steps (Robbins and Monro 1951;
+# Bottou 1998). A pass through the whole set is an *epoch*. Each step is the five lines below; everything else in deep
+# learning is variations on them.
 
 
 # %%
@@ -143,8 +148,8 @@ losses = train(by_hand, optim.SGD(by_hand.parameters(), lr=0.1), batches(train_s
 print("loss of the first three epochs:", np.round(losses, 4), f"; guessing would give log 10 = {np.log(10):.4f}")
 
 # %% [markdown]
-# `training.fit` is the same loop with a progress bar, validation, schedules, early stopping and checkpoints around it. From the
-# same initial weights and in the same order of batches it arrives at the same weights, to the bit.
+# `training.fit` is the same loop with a progress bar, validation, schedules, early stopping and checkpoints around it.
+# From the same initial weights and in the same order of batches it arrives at the same weights, to the bit.
 
 # %%
 ml.manual_seed(0)
@@ -170,9 +175,10 @@ assert same
 # ## Initial weights
 #
 # A sum of $n$ independent terms has $n$ times the variance of one, and a rectifier halves the mean square, so with
-# $\mathrm{Var}[w] = 2/n$, where $n$ is the number of inputs, the pre-activations keep their variance from layer to layer; with anything
-# else they shrink or grow geometrically (He et al. 2015, equation 10). Let us watch ten layers of 256, with the variance $2/n$,
-# with $1/n$ (right for linear layers), and with $1/(3n)$ (what `nn.Linear` draws unless told otherwise, as in PyTorch).
+# $\mathrm{Var}[w] = 2/n$, where $n$ is the number of inputs, the pre-activations keep their variance from layer to
+# layer; with anything else they shrink or grow geometrically (He et al. 2015, equation 10). Let us watch ten layers of
+# 256, with the variance $2/n$, with $1/n$ (right for linear layers), and with $1/(3n)$ (what `nn.Linear` draws unless
+# told otherwise, as in PyTorch).
 
 # %%
 DEPTH, WIDTH = 10, 256
@@ -215,12 +221,14 @@ assert 1 / 3 < by_scale["1/(3n)"][-1] / 6**-9 < 3
 # | Adam | $m \leftarrow \beta_1 m + (1 - \beta_1) g,\ v \leftarrow \beta_2 v + (1 - \beta_2) g^2,\ w \leftarrow w - \eta \hat m / (\sqrt{\hat v} + \epsilon)$ | Kingma and Ba 2015 |
 # | AdamW | $w \leftarrow (1 - \eta\lambda) w$, then as Adam | Loshchilov and Hutter 2019 |
 #
-# with $\hat m = m/(1 - \beta_1^t)$ and $\hat v = v/(1 - \beta_2^t)$ at step $t$: the averages start at 0, and this makes up for it. Momentum
-# adds up what the gradients agree on and cancels what they do not. RMSprop and Adam divide by the usual size of each
-# coordinate's gradient, so that all coordinates move at a like pace. AdamW shrinks the weights directly, where Adam would send the
-# penalty through that division and so weaken it for coordinates with large gradients.
+# with $\hat m = m/(1 - \beta_1^t)$ and $\hat v = v/(1 - \beta_2^t)$ at step $t$: the averages start at 0, and this
+# makes up for it. Momentum adds up what the gradients agree on and cancels what they do not. RMSprop and Adam divide by
+# the usual size of each coordinate's gradient, so that all coordinates move at a like pace. AdamW shrinks the weights
+# directly, where Adam would send the penalty through that division and so weaken it for coordinates with large
+# gradients.
 #
-# Each rule is two or three lines of NumPy. The next cell lets them descend a bowl, $\tfrac12 \sum_i c_i w_i^2$, beside minidl's.
+# Each rule is two or three lines of NumPy. The next cell lets them descend a bowl, $\tfrac12 \sum_i c_i w_i^2$, beside
+# minidl's.
 
 
 # %%
@@ -275,8 +283,9 @@ assert rule_error < 1e-12
 
 # %% [markdown]
 # Now on the digits, all from the same initial weights and with the same batches in the same order. A comparison at one
-# learning rate would say nothing: SGD likes another than Adam. So each optimizer gets the best of one grid, the one with the lowest
-# training loss after a short run. The question here is how fast they descend, and the test set has no part in it.
+# learning rate would say nothing: SGD likes another than Adam. So each optimizer gets the best of one grid, the one
+# with the lowest training loss after a short run. The question here is how fast they descend, and the test set has no
+# part in it.
 
 # %%
 GRID = [0.01, 0.1] if FAST else [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
@@ -312,9 +321,9 @@ assert all(curve[-1] < 0.6 * curve[0] for curve in curves.values())
 # %% [markdown]
 # ## Overfitting
 #
-# Training minimizes the loss on the training set; we want it small on other images. The gap between the two is *overfitting*. It
-# is wide where the network has many weights (ours has 4,810) and few images. Here is the same network with 100 images and
-# with all 1,347, for the same number of steps.
+# Training minimizes the loss on the training set; we want it small on other images. The gap between the two is
+# *overfitting*. It is wide where the network has many weights (ours has 4,810) and few images. Here is the same network
+# with 100 images and with all 1,347, for the same number of steps.
 
 # %%
 STEPS = 200 if FAST else 1200
@@ -351,16 +360,17 @@ assert few[-1]["accuracy"] == 1 and few[-1]["val_accuracy"] < 0.95
 assert few[-1]["val_loss"] > 2 * all_images[-1]["val_loss"]
 
 # %% [markdown]
-# Both networks learn their own images perfectly; what tells them apart is the test set. The best remedy is more images; then
-# a smaller network, weight decay, and stopping when the loss on held-out images rises (`fit(early_stopping=…)`). Lesson 06 adds
-# dropout.
+# Both networks learn their own images perfectly; what tells them apart is the test set. The best remedy is more images;
+# then a smaller network, weight decay, and stopping when the loss on held-out images rises (`fit(early_stopping=…)`).
+# Lesson 06 adds dropout.
 #
 # ## What the hidden layer is worth
 #
-# Now the result: momentum, 30 epochs, on five different splits into train and test, for the linear classifier and the network.
-# Five, because one test set of 450 images is a small jury: one image is 0.22 %, and the standard error of an accuracy near 98 %
-# is $\sqrt{0.98 \cdot 0.02 / 450} = 0.7\,\%$, as large as the difference that we look for. Both models see the same split, so that the
-# difference can be taken split by split. (The splits share images, so these are not five independent juries.)
+# Now the result: momentum, 30 epochs, on five different splits into train and test, for the linear classifier and the
+# network. Five, because one test set of 450 images is a small jury: one image is 0.22 %, and the standard error of an
+# accuracy near 98 % is $\sqrt{0.98 \cdot 0.02 / 450} = 0.7\,\%$, as large as the difference that we look for. Both
+# models see the same split, so that the difference can be taken split by split. (The splits share images, so these are
+# not five independent juries.)
 
 # %%
 EPOCHS, SPLITS, GATE = (8, 1, 0.94) if FAST else (30, 5, 0.97)
@@ -418,7 +428,7 @@ for history, name, color in ((few, "100 images", "tab:red"), (all_images, "1,347
     steps = np.array(history.column("epoch")) * (STEPS // len(history))
     overfitting.semilogy(steps, history.column("loss"), color=color, ls="--", label=f"{name}, train")
     overfitting.semilogy(steps, history.column("val_loss"), color=color, label=f"{name}, test")
-overfitting.set(title="overfitting", xlabel="step", ylabel="loss")
+overfitting.set(title="overfitting", xlabel="step", ylabel="loss", ylim=(None, 30))
 for axes in (initial, optimizers, overfitting):
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="lower left" if axes is initial else "upper right")
@@ -457,11 +467,14 @@ save_picture(figure, "04_multilayer_perceptron")
 #
 # ## Exercises
 #
-# 1. Show that adding a constant to all logits changes neither softmax nor cross-entropy, and that the ten gradients $p_k - y_k$ sum to 0.
-# 2. What is the loss of a network that gives every class the same probability? Compare with the first batch of an untrained one.
-# 3. Shuffle the 64 pixels, in the same way in all images, and train again. What happens to the accuracy, and what does that tell you about
-#    what a perceptron knows of images? (Lesson 05 is about the remedy.)
-# 4. Stop early: hold back a fifth of the training images, and use `fit(early_stopping=5)` on them for the network with 100 images.
+# 1. Show that adding a constant to all logits changes neither softmax nor cross-entropy, and that the ten gradients
+#    $p_k - y_k$ sum to 0.
+# 2. What is the loss of a network that gives every class the same probability? Compare with the first batch of an
+#    untrained one.
+# 3. Shuffle the 64 pixels, in the same way in all images, and train again. What happens to the accuracy, and what does
+#    that tell you about what a perceptron knows of images? (Lesson 05 is about the remedy.)
+# 4. Stop early: hold back a fifth of the training images, and use `fit(early_stopping=5)` on them for the network with
+#    100 images.
 # 5. Build 30 layers of 64 and train them with the default initialization, then with `nn.init.kaiming_normal_`.
 
 # %%

@@ -1,7 +1,7 @@
 """minidl: a deep-learning engine to read in a weekend.
 
-Autograd with hand-written forward and backward passes, on NumPy or CuPy. What is written with it carries over to PyTorch
-and back: a name that both have means the same.
+Autograd with hand-written forward and backward passes, on NumPy or CuPy. What is written with it carries over to
+PyTorch and back: a name that both have means the same.
 
 >>> import minidl as ml
 >>> x = ml.tensor([1.0, 2.0], requires_grad=True)

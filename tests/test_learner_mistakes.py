@@ -359,7 +359,7 @@ def ragged_lists():
 
 def test_mixed_devices(fake_cupy):
     here, there = ml.ones(2), ml.Tensor(fake_cupy.asarray(np.ones(2, np.float32)))
-    with pytest.raises(DeviceError, match=r"add: inputs are on different devices \(cpu, cuda:0\); .* with .to\(device\)"):
+    with pytest.raises(DeviceError, match=r"add: inputs are .* devices \(cpu, cuda:0\); .* .to\(device\)"):
         here + there
     with pytest.raises(DeviceError, match=r"numpy: the tensor is on cuda:0; call .cpu\(\) first"):
         there.numpy()

@@ -22,7 +22,8 @@ METHODS = """item numpy tolist detach clone to cpu cuda backward register_hook r
 ATTRIBUTES = "data grad shape ndim dtype device requires_grad is_leaf grad_fn T mT".split()
 DTYPES = "float32 float64 float16 int64 int32 uint8 bool".split()
 OPERATORS = """neg pos abs invert add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow
-    matmul rmatmul and rand or ror xor rxor eq ne lt le gt ge getitem setitem len iter bool float int index contains""".split()
+    matmul rmatmul and rand or ror xor rxor eq ne lt le gt ge getitem setitem len iter bool float int index
+    contains""".split()
 AUTOGRAD = "Function FusedFunction Tensor grad gradcheck gradgradcheck no_grad enable_grad is_grad_enabled".split()
 FUNCTIONAL = """linear bilinear embedding one_hot
     conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d unfold fold

@@ -27,7 +27,7 @@ def cases(libraries: dict[str, Any]) -> Cases:
         x = rng.standard_normal((n, c, size, size), "f4")
         tx = ml.tensor(x, requires_grad=True)
         pool = F.max_pool2d if kind == "max" else F.avg_pool2d
-        forward: dict[str, Callable[[], Any]] = {"minidl": lambda pool=pool: pool(tx, k, stride, padding)}  # noqa: B023
+        forward: dict[str, Callable[[], Any]] = {"minidl": lambda pool=pool: pool(tx, k, stride, padding)}
         y = forward["minidl"]()
         gy = rng.standard_normal(y.shape, "f4")
         backward: dict[str, Callable[[], object]] = {
@@ -36,12 +36,12 @@ def cases(libraries: dict[str, Any]) -> Cases:
         if torch := libraries.get("torch"):
             px = torch.tensor(x, requires_grad=True)
             their_pool = getattr(torch.nn.functional, f"{kind}_pool2d")
-            forward["torch"] = lambda pool=their_pool, x=px: pool(x, k, stride, padding)  # noqa: B023
+            forward["torch"] = lambda pool=their_pool, x=px: pool(x, k, stride, padding)
             py = forward["torch"]()
             backward["torch"] = lambda y=py, g=torch.tensor(gy), x=px: torch.autograd.grad(y, x, g, retain_graph=True)
         if (dezero := libraries.get("dezero")) and kind == "max":
             dx = dezero.Variable(x)
-            forward["dezero"] = lambda x=dx: dezero.functions.pooling_simple(x, k, stride, padding)  # noqa: B023
+            forward["dezero"] = lambda x=dx: dezero.functions.pooling_simple(x, k, stride, padding)
             dy = forward["dezero"]()
             backward["dezero"] = lambda y=dy, x=dx, g=dezero.Variable(gy): _dezero_backward(x, y, g)
         name = f"{kind}_pool {k}x{k}/{stride} {c}@{size}"

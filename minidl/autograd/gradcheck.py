@@ -71,7 +71,7 @@ def gradgradcheck(
 ) -> bool:
     """Check second derivatives: :func:`gradcheck` of the backward pass of `fn`, in its inputs and in its cotangents.
 
-    Before that, the gradients with and without ``create_graph`` must agree: a fused operation computes them in two ways.
+    Before that, the gradients with and without ``create_graph`` must agree: a fused operation has two ways to them.
 
     Args:      grad_outputs: the cotangents at which to check; random ones by default. The rest as :func:`gradcheck`
     Raises:    as :func:`gradcheck`; NotTwiceDifferentiable where an operation has no second derivative

@@ -46,7 +46,7 @@ def set_num_threads(count: int) -> None:
 
 
 def parallel_for(function: Callable[[int, int], None], size: int, grain: int = 1) -> None:
-    """Call ``function(start, stop)`` over a partition of ``range(size)``, the parts at the same time, BLAS at one thread.
+    """Call ``function(start, stop)`` over a partition of ``range(size)``, the parts at once, with BLAS at one thread.
 
     Args:      grain: the smallest part worth a thread; below two of them, and inside a worker thread, all runs in the
                caller

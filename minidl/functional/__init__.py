@@ -1,4 +1,4 @@
-"""Operations on tensors: one file per family, each a Function with a hand-written forward and backward, and its wrapper."""
+"""Operations on tensors: one file per family, Functions with a hand-written forward and backward, and their wrappers."""
 
 from . import _methods
 from .activation import (

@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd import Tensor, check_tensor
 from ..backend import array_module
 from ..errors import DtypeError, GradientError, OutOfRangeError, ShapeError
-from ._shared import operands, require_floating
+from ._shared import check_integer, operands, require_floating
 from .broadcast import broadcast_shapes
 
 
@@ -75,7 +75,7 @@ def class_labels(
         )
     labels = target.data
     ignored = None
-    if ignore_index is not None and (labels == ignore_index).any():
+    if ignore_index is not None and (labels == check_integer(ignore_index, op, "ignore_index")).any():
         ignored = labels == ignore_index
         labels = array_module(labels).where(ignored, 0, labels)
     outside = (labels < 0) | (labels >= classes)

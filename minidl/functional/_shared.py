@@ -55,6 +55,20 @@ def check_integer(value: Any, op: str, name: str) -> int:
     return int(value)
 
 
+def check_number(value: Any, op: str, name: str) -> float:
+    """`value` as a Python float, which promotes no array, if it is a real number; else ArgumentTypeError."""
+    if not isinstance(value, int | float | np.integer | np.floating):
+        raise ArgumentTypeError(f"{op}: {name} must be a number, got {value!r:.80}")
+    return float(value)
+
+
+def check_keepdim(keepdim: Any, op: str) -> bool:
+    """`keepdim` if it is a bool: x.sum(0, 1) does not mean x.sum((0, 1))."""
+    if not isinstance(keepdim, bool | np.bool_):
+        raise ArgumentTypeError(f"{op}: keepdim must be True or False, got {keepdim!r}; give several dims as one tuple")
+    return bool(keepdim)
+
+
 def normalize_dim(dim: Any, ndim: int, op: str) -> int:
     """A dimension counted from the front, in [0, ndim)."""
     dim = check_integer(dim, op, "dim")

@@ -1,4 +1,7 @@
-"""Activation functions. ``relu``, ``sigmoid`` and ``tanh`` are in :mod:`minidl.functional.elementwise`."""
+"""Activation functions. ``relu``, ``sigmoid`` and ``tanh`` are in :mod:`minidl.functional.elementwise`.
+
+``inplace`` is accepted for PyTorch's sake and changes nothing: the result is a new tensor, and equal.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from .. import kernels
 from ..autograd import Function, FusedFunction, Tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentError, ShapeError
-from ._shared import require_floating
+from ._shared import check_number, require_floating
 from .elementwise import abs, clamp, erf, exp, sigmoid, tanh
 from .selection import masked_fill, where
 from .shape import reshape
@@ -77,14 +80,15 @@ class LeakyRelu(_OfInput):
         return where(Tensor(self.input_arrays[0] > 0), gy, self.slope * gy)
 
 
-def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x limited to [min_val, max_val].  Backward: gy where min_val < x < max_val, else 0."""
+    min_val, max_val = check_number(min_val, "hardtanh", "min_val"), check_number(max_val, "hardtanh", "max_val")
     if not min_val <= max_val:
         raise ArgumentError(f"hardtanh: min_val {min_val} is greater than max_val {max_val}")
     return Hardtanh(low=min_val, high=max_val)(require_floating(x, "hardtanh"))
 
 
-def relu6(x: Tensor) -> Tensor:
+def relu6(x: Tensor, inplace: bool = False) -> Tensor:
     """min(max(x, 0), 6).  Backward: gy where 0 < x < 6, else 0.
 
     Source:    Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10"
@@ -92,12 +96,13 @@ def relu6(x: Tensor) -> Tensor:
     return Hardtanh(low=0.0, high=6.0)(require_floating(x, "relu6"))
 
 
-def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
+def leaky_relu(x: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope · x.  Backward: gy where x > 0, else negative_slope · gy (also at 0).
 
     Source:    Maas, Hannun & Ng 2013
     """
-    return LeakyRelu(slope=negative_slope)(require_floating(x, "leaky_relu"))
+    slope = check_number(negative_slope, "leaky_relu", "negative_slope")
+    return LeakyRelu(slope=slope)(require_floating(x, "leaky_relu"))
 
 
 def prelu(x: Tensor, weight: Tensor) -> Tensor:
@@ -120,20 +125,20 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     return where(x > 0, x, weight * x)
 
 
-def hardsigmoid(x: Tensor) -> Tensor:
+def hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
     """relu6(x + 3) / 6, a sigmoid of straight lines."""
-    return relu6(x + 3.0) / 6.0
+    return relu6(require_floating(x, "hardsigmoid") + 3.0) / 6.0
 
 
-def hardswish(x: Tensor) -> Tensor:
+def hardswish(x: Tensor, inplace: bool = False) -> Tensor:
     """x · relu6(x + 3) / 6.
 
     Source:    Howard et al. 2019, "Searching for MobileNetV3"
     """
-    return x * hardsigmoid(x)
+    return require_floating(x, "hardswish") * hardsigmoid(x)
 
 
-def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
+def threshold(x: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else `value`.  Backward: gy where x > threshold, else 0."""
     return masked_fill(x, check_tensor(x, "threshold", "x") <= threshold, value)
 
@@ -158,15 +163,15 @@ class Elu(_OfInput):
         return gy * (self.scale * masked_fill(slope, Tensor(x.data > 0), 1.0))
 
 
-def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+def elu(x: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha · (eˣ − 1).  Backward: gy where x > 0, else gy · alpha · eˣ.
 
     Source:    Clevert, Unterthiner & Hochreiter 2015
     """
-    return Elu(alpha=alpha)(require_floating(x, "elu"))
+    return Elu(alpha=check_number(alpha, "elu", "alpha"))(require_floating(x, "elu"))
 
 
-def selu(x: Tensor) -> Tensor:
+def selu(x: Tensor, inplace: bool = False) -> Tensor:
     """scale · elu(x, alpha), with the constants that make mean 0 and variance 1 a fixed point from layer to layer.
 
     Source:    Klambauer et al. 2017, "Self-normalizing neural networks"
@@ -174,11 +179,12 @@ def selu(x: Tensor) -> Tensor:
     return Elu(alpha=1.6732632423543772, scale=1.0507009873554805)(require_floating(x, "selu"))
 
 
-def celu(x: Tensor, alpha: float = 1.0) -> Tensor:
+def celu(x: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """max(x, 0) + min(0, alpha · (e^(x/alpha) − 1)), whose slope at 0 is 1 for any alpha.
 
     Source:    Barron 2017, "Continuously differentiable exponential linear units"
     """
+    alpha = check_number(alpha, "celu", "alpha")
     if not alpha > 0:
         raise ArgumentError(f"celu: alpha must be positive, got {alpha}")
     return Elu(alpha=alpha, rate=1 / alpha)(require_floating(x, "celu"))
@@ -284,7 +290,7 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     return Gelu()(x) if approximate == "none" else GeluTanh()(x)
 
 
-def silu(x: Tensor) -> Tensor:
+def silu(x: Tensor, inplace: bool = False) -> Tensor:
     """x · σ(x), σ the sigmoid, also called swish.  Backward: gy · (σ + x σ (1 − σ)).
 
     Source:    Elfwing, Uchibe & Doya 2017; Ramachandran, Zoph & Le 2017
@@ -292,7 +298,7 @@ def silu(x: Tensor) -> Tensor:
     return Silu()(require_floating(x, "silu"))
 
 
-def mish(x: Tensor) -> Tensor:
+def mish(x: Tensor, inplace: bool = False) -> Tensor:
     """x · t, t = tanh(softplus(x)).  Backward: gy · (t + x (1 − t²) σ(x)).
 
     Source:    Misra 2019
@@ -306,6 +312,7 @@ def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     Backward:  gy · σ(beta · x), gy beyond the threshold
     Source:    Dugas et al. 2001
     """
+    beta, threshold = check_number(beta, "softplus", "beta"), check_number(threshold, "softplus", "threshold")
     if not beta > 0:
         raise ArgumentError(f"softplus: beta must be positive, got {beta}")
     return Softplus(beta=beta, threshold=threshold)(require_floating(x, "softplus"))

@@ -167,5 +167,3 @@ def int_(x: Tensor) -> Tensor:
 def bool_(x: Tensor) -> Tensor:
     """The tensor as booleans: whether each element is not 0."""
     return to(x, dtype=np.bool_)
-
-

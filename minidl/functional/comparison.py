@@ -8,7 +8,7 @@ from typing import Any
 from ..autograd import Tensor, check_tensor
 from ..backend import array_module
 from ..errors import DtypeError
-from ._shared import operands
+from ._shared import check_number, operands
 from .broadcast import broadcast_shapes
 
 
@@ -135,6 +135,7 @@ def isclose(a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_
     """Where |a − b| ≤ atol + rtol · |b|."""
     x, y = check_tensor(a, "isclose", "a").data, check_tensor(b, "isclose", "b").data
     broadcast_shapes("isclose", x.shape, y.shape)
+    rtol, atol = check_number(rtol, "isclose", "rtol"), check_number(atol, "isclose", "atol")
     xp = array_module(x)
     return Tensor(xp.asarray(xp.isclose(x, y, rtol=rtol, atol=atol, equal_nan=equal_nan)))
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd import Tensor, check_tensor
 from ..backend import Device, Generator, is_array, stream, to_device, to_numpy
 from ..errors import ArgumentError, ArgumentTypeError, DeviceError, DtypeError, OutOfRangeError, ShapeError
+from ._shared import check_integer, check_number
 from .broadcast import broadcast_shapes
 from .casting import as_dtype
 
@@ -50,6 +51,8 @@ def tensor(data: Any, dtype: Any = None, device: Device | str | None = None, req
         array = np.array(data)
     except ValueError:
         raise ArgumentError(f"tensor: the lists are ragged, so they have no shape: {str(data)[:80]}") from None
+    if array.dtype == object and all(isinstance(item, int) for item in array.flat):
+        raise OutOfRangeError(f"tensor: {str(data)[:80]} does not fit into int64")
     if array.dtype.kind not in "biuf":
         raise DtypeError(f"tensor: elements must be numbers, got {array.dtype} from {str(data)[:80]}")
     if dtype is None:  # the first element's, if it has one; a Python number has none
@@ -57,9 +60,12 @@ def tensor(data: Any, dtype: Any = None, device: Device | str | None = None, req
         if array.dtype.kind == "f":
             dtype = own if own is not None and own.kind == "f" else np.float32
         elif array.dtype.kind in "iu" and own is None:
-            if array.dtype == np.uint64:
-                raise OutOfRangeError(f"tensor: {array.max()} does not fit into int64")
             dtype = np.int64
+    wanted = array.dtype if dtype is None else as_dtype(dtype)
+    if wanted.kind in "iu" and array.dtype.kind in "iu" and array.size:
+        low, high = int(array.min()), int(array.max())
+        if low < np.iinfo(wanted).min or high > np.iinfo(wanted).max:
+            raise OutOfRangeError(f"tensor: {low} to {high} does not fit into {wanted}")
     return _make(array, dtype, device, requires_grad)
 
 
@@ -115,7 +121,7 @@ def full(size: _Size, fill_value: Any, *, dtype: Any = None, device: Any = None,
     value = tensor(fill_value).data
     if value.size != 1:
         raise ArgumentError(f"full: fill_value must be one number, got shape {value.shape}")
-    if dtype is None and value.dtype.kind == "f" and not isinstance(fill_value, Tensor):
+    if dtype is None and value.dtype.kind == "f":
         dtype = np.float32
     return _make(np.full(shape, value.reshape(())), dtype, device, requires_grad)
 
@@ -157,8 +163,11 @@ def linspace(
     start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """`steps` numbers from start to end, both included, evenly spaced."""
-    (count,) = as_shape((steps,), "linspace")
-    return _make(np.linspace(start, end, count), dtype or np.float32, device, requires_grad)
+    start, end = check_number(start, "linspace", "start"), check_number(end, "linspace", "end")
+    (count,) = as_shape((check_integer(steps, "linspace", "steps"),), "linspace")
+    with np.errstate(invalid="ignore"):
+        array = np.linspace(start, end, count)
+    return _make(array, dtype or np.float32, device, requires_grad)
 
 
 def _like(x: Tensor, op: str, dtype: Any, device: Any) -> dict[str, Any]:
@@ -294,7 +303,7 @@ def randint(
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The integers 0 … n − 1 in random order, int64."""
-    (count,) = as_shape((n,), "randperm")
+    (count,) = as_shape((check_integer(n, "randperm", "n"),), "randperm")
     return _make(_rng(generator, "randperm").permutation(count).astype(np.int64), dtype, device, False)
 
 

@@ -14,7 +14,7 @@ from .. import kernels
 from ..autograd import Function, Tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentError, DtypeError
-from ._shared import floating
+from ._shared import check_integer, floating
 from .selection import masked_fill, where
 
 
@@ -303,9 +303,10 @@ def erf(x: Tensor) -> Tensor:
     return Erf()(floating(x, "erf"))
 
 
-def relu(x: Tensor) -> Tensor:
+def relu(x: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0); NaN stays NaN.  Backward: gy where x > 0, else 0 (also at 0).
 
+    Args:      inplace: taken for PyTorch's sake; x is never written to
     Source:    Nair & Hinton 2010
     """
     return Relu()(check_tensor(x, "relu", "x"))
@@ -333,7 +334,7 @@ def ceil(x: Tensor) -> Tensor:
 
 def round(x: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest number of so many decimals, halves to the even one. Its gradient is 0."""
-    return _rounded(Round(decimals=decimals), x, "round")
+    return _rounded(Round(decimals=check_integer(decimals, "round", "decimals")), x, "round")
 
 
 def trunc(x: Tensor) -> Tensor:

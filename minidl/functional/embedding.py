@@ -9,7 +9,7 @@ import numpy as np
 from ..autograd import Function, Tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentError, DtypeError, OutOfRangeError, ShapeError
-from ._shared import require_floating
+from ._shared import check_integer, require_floating
 from .indexing import IndexPutAdd
 from .selection import masked_fill
 
@@ -63,6 +63,7 @@ def one_hot(indices: Tensor, num_classes: int = -1) -> Tensor:
     Raises:    OutOfRangeError: an index outside [0, num_classes)
     """
     places = _integers(indices, "one_hot")
+    num_classes = check_integer(num_classes, "one_hot", "num_classes")
     if num_classes == -1:
         if places.size == 0:
             raise ArgumentError(f"one_hot: no indices (shape {places.shape}), so num_classes must be given")

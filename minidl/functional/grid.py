@@ -14,6 +14,7 @@ from ..backend import array_module
 from ..errors import ArgumentError, ShapeError
 from ..kernels._cubic import cubic_weights
 from ._shared import require_floating
+from .creation import as_shape
 from .shape import stack
 
 _MODES = ("bilinear", "nearest", "bicubic")
@@ -102,6 +103,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     Source:    Jaderberg et al. 2015, "Spatial transformer networks", section 3.2
     """
     theta = require_floating(theta, "affine_grid", "theta")
+    size = as_shape((size,), "affine_grid")
     dims = len(size) - 2
     if dims not in (2, 3) or min(size[1:], default=0) < 1:
         raise ShapeError(f"affine_grid: size must be (N, C, H, W) or (N, C, D, H, W), positive, got {tuple(size)}")

@@ -89,7 +89,7 @@ def group_norm(
     """
     require_floating(x, "group_norm")
     channels = check_channels(x, "group_norm")
-    check_eps("group_norm", eps)
+    eps = check_eps("group_norm", eps)
     (num_groups,) = ntuple(num_groups, 1, "group_norm", "num_groups")
     if channels[0] % num_groups:
         raise ShapeError(
@@ -122,7 +122,7 @@ def layer_norm(
     """
     require_floating(x, "layer_norm")
     shape = check_normalized_shape("layer_norm", x, normalized_shape)
-    check_eps("layer_norm", eps)
+    eps = check_eps("layer_norm", eps)
     affine = affine_inputs("layer_norm", x, shape, weight, bias)
     view = (math.prod(x.shape[: x.ndim - len(shape)]), 1, math.prod(shape), 1)
     return LayerNorm(view=view, eps=eps)(x, *affine)[0]
@@ -163,7 +163,7 @@ def instance_norm(
     channels = check_channels(x, "instance_norm")
     if not use_input_stats:
         return batch_norm(x, running_mean, running_var, weight, bias, training=False, eps=eps)
-    check_eps("instance_norm", eps)
+    eps = check_eps("instance_norm", eps)
     check_statistics("instance_norm", x, running_mean, running_var)
     count = math.prod(x.shape[2:])
     if count == 1:
@@ -194,7 +194,7 @@ def rms_norm(
     shape = check_normalized_shape("rms_norm", x, normalized_shape)
     affine = affine_inputs("rms_norm", x, shape, weight, None)
     eps = float(np.finfo(x.dtype).eps) if eps is None else eps
-    check_eps("rms_norm", eps)
+    eps = check_eps("rms_norm", eps)
     dims = tuple(range(x.ndim - len(shape), x.ndim))
     y = x * ((x * x).mean(dim=dims, keepdim=True) + eps).rsqrt()
     return y * affine[0] if affine else y

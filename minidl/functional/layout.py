@@ -12,14 +12,12 @@ from ..errors import ArgumentError, OutOfRangeError, ShapeError
 from ._shared import check_integer, normalize_dim, normalize_dims
 from .broadcast import broadcast_shapes, expand
 from .indexing import index_select
-from .shape import cat, narrow, permute, repeat, reshape, squeeze, transpose
+from .shape import cat, check_tensors, narrow, permute, repeat, reshape, squeeze, transpose
 
 
 def movedim(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Dimensions `source` moved to the places `destination`; the others keep their order. A view."""
     x = check_tensor(x, "movedim", "x")
-    if source == () or destination == ():
-        source, destination = tuple(source), tuple(destination)  # type: ignore[arg-type]
     old, new = normalize_dims(source, x.ndim, "movedim"), normalize_dims(destination, x.ndim, "movedim")
     if len(old) != len(new):
         raise ArgumentError(f"movedim: source {source} and destination {destination} must name as many dimensions")
@@ -87,13 +85,13 @@ def repeat_interleave(x: Tensor, repeats: int | Tensor, dim: int | None = None) 
 
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Join side by side: vectors along dimension 0, the rest along 1."""
-    parts = [reshape(x, 1) if check_tensor(x, "hstack", "tensors").ndim == 0 else x for x in tensors]
-    return cat(parts, 0 if parts and parts[0].ndim == 1 else 1)
+    parts = [reshape(x, 1) if x.ndim == 0 else x for x in check_tensors(tensors, "hstack")]
+    return cat(parts, 0 if parts[0].ndim == 1 else 1)
 
 
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Join on top of each other: along dimension 0, vectors as rows."""
-    return cat([reshape(x, 1, -1) if check_tensor(x, "vstack", "tensors").ndim < 2 else x for x in tensors], 0)
+    return cat([reshape(x, 1, -1) if x.ndim < 2 else x for x in check_tensors(tensors, "vstack")], 0)
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
@@ -103,7 +101,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     Args:      tensors: vectors (or one sequence of them). indexing: "ij" as above, "xy" with the first two dimensions
                of the results swapped
     """
-    parts = tuple(tensors[0]) if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
+    parts = tuple(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], Sequence) else tensors
     if indexing not in ("ij", "xy"):
         raise ArgumentError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
     if not parts:

@@ -46,9 +46,7 @@ class Einsum(Function):
 
     def backward(self, gy: Tensor) -> tuple[Tensor | None, ...]:
         inputs = self.inputs
-        return tuple(
-            [self._gradient(i, gy, inputs) if need else None for i, need in enumerate(self.needs_input_grad)]
-        )
+        return tuple([self._gradient(i, gy, inputs) if need else None for i, need in enumerate(self.needs_input_grad)])
 
     def _gradient(self, i: int, gy: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         """gy and the other operands, summed to the letters of operand i; letters that only it has are repeated."""

@@ -9,7 +9,7 @@ from ..autograd import FusedFunction, Tensor
 from ..backend import array_module
 from ..errors import ArgumentError, ShapeError
 from ._loss_inputs import class_labels, class_weights, pair, scores
-from ._shared import apply_reduction
+from ._shared import apply_reduction, check_number
 from .creation import ones_like
 from .elementwise import relu
 from .indexing import Gather
@@ -59,9 +59,7 @@ def _pick(x: Tensor, dim: int, labels: Any) -> Tensor:
     return Reshape(shape=labels.shape)(Gather(dim=dim)(x, index))
 
 
-def _reduce(
-    losses: Tensor, labels: Any, ignored: Any | None, weight: Tensor | None, reduction: str, op: str
-) -> Tensor:
+def _reduce(losses: Tensor, labels: Any, ignored: Any | None, weight: Tensor | None, reduction: str, op: str) -> Tensor:
     """0 where ignored; the mean is taken over the rest, and by class weights where there are any."""
     if ignored is not None:
         losses = masked_fill(losses, Tensor(ignored), 0.0)
@@ -100,7 +98,7 @@ def cross_entropy(
     """
     input, dim = scores(input, "cross_entropy")
     class_weight = class_weights(input, dim, weight, "cross_entropy")
-    if not 0 <= label_smoothing <= 1:
+    if not 0 <= check_number(label_smoothing, "cross_entropy", "label_smoothing") <= 1:
         raise ArgumentError(f"cross_entropy: label_smoothing must lie between 0 and 1, got {label_smoothing}")
     classes = input.shape[dim]
     if isinstance(target, Tensor) and target.is_floating_point() and target.ndim == input.ndim:

@@ -8,7 +8,7 @@ from ..autograd import Function, FusedFunction, Tensor
 from ..backend import array_module
 from ..errors import ArgumentError, ShapeError
 from ._loss_inputs import fitting_weight, pair, weighted
-from ._shared import apply_reduction
+from ._shared import apply_reduction, check_number
 from .activation import logsigmoid
 from .elementwise import Log, Log1p, Sigmoid, clamp, log, log1p, sigmoid
 
@@ -120,7 +120,7 @@ def sigmoid_focal_loss(
     Source:    Lin et al. 2017, "Focal loss for dense object detection", eq. 5; names and defaults are torchvision's
     """
     op = "sigmoid_focal_loss"
-    if alpha != -1 and not 0 <= alpha <= 1:
+    if alpha != -1 and not 0 <= check_number(alpha, op, "alpha") <= 1:
         raise ArgumentError(f"{op}: alpha must lie between 0 and 1, or be -1 for no weighting, got {alpha}")
     inputs, targets = pair(inputs, targets, op, ("inputs", "targets"))
     p = sigmoid(inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..autograd import Tensor, check_tensor
 from ..errors import ArgumentError, ShapeError
 from ._loss_inputs import pair
-from ._shared import apply_reduction, normalize_dim, require_floating
+from ._shared import apply_reduction, check_number, normalize_dim, require_floating
 from .arithmetic import minimum
 from .broadcast import broadcast_shapes, expand
 from .elementwise import clamp, sqrt
@@ -34,6 +34,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     shape = broadcast_shapes(op, x1.shape, x2.shape)
     dim = normalize_dim(dim, len(shape), op)
     x1, x2 = expand(x1, shape), expand(x2, shape)
+    eps = check_number(eps, op, "eps")
     norm1, norm2 = (sqrt(clamp((x * x).sum(dim), min=eps * eps)) for x in (x1, x2))
     return (x1 * x2).sum(dim) / (norm1 * norm2)
 
@@ -111,7 +112,7 @@ def triplet_margin_loss(
             f"{op}: anchor, positive and negative must have equally many dimensions, got shapes {anchor.shape}, "
             f"{positive.shape} and {negative.shape}"
         )
-    if not margin > 0:
+    if not check_number(margin, op, "margin") > 0:
         raise ArgumentError(f"{op}: margin must be positive, got {margin}")
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
     if swap:

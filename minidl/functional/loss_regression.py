@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..autograd import Tensor
 from ..errors import ArgumentError
 from ._loss_inputs import pair
-from ._shared import apply_reduction
+from ._shared import apply_reduction, check_number
 from .elementwise import abs, exp, log
 from .selection import masked_fill, where
 
@@ -37,7 +37,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     Source:    Girshick 2015, "Fast R-CNN", eq. 3
     """
     input, target = pair(input, target, "smooth_l1_loss")
-    if not beta >= 0:
+    if not check_number(beta, "smooth_l1_loss", "beta") >= 0:
         raise ArgumentError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     d = abs(input - target)
     losses = where(d < beta, d * d * (0.5 / beta), d - 0.5 * beta) if beta else d
@@ -51,7 +51,7 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     Source:    Huber 1964
     """
     input, target = pair(input, target, "huber_loss")
-    if not delta > 0:
+    if not check_number(delta, "huber_loss", "delta") > 0:
         raise ArgumentError(f"huber_loss: delta must be positive, got {delta}")
     d = abs(input - target)
     losses = where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta))

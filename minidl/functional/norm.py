@@ -9,7 +9,7 @@ from .. import kernels
 from ..autograd import FusedFunction, Tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentError, ShapeError
-from ._shared import ntuple, require_floating
+from ._shared import check_number, ntuple, require_floating
 
 
 class BatchNorm(FusedFunction):
@@ -112,12 +112,12 @@ def batch_norm(
     channels = check_channels(x, "batch_norm")
     affine = affine_inputs("batch_norm", x, channels, weight, bias)
     check_statistics("batch_norm", x, running_mean, running_var)
+    eps = check_eps("batch_norm", eps)
     if not training:
         if running_mean is None or running_var is None:
             raise ArgumentError(
                 "batch_norm: evaluation needs running_mean and running_var; pass both, or training=True"
             )
-        check_eps("batch_norm", eps)
         return BatchNormEval(eps=eps)(x, constant(running_mean), constant(running_var), *affine)
     if not eps > 0:
         raise ArgumentError(f"batch_norm: eps must be positive in training, got {eps}")
@@ -141,10 +141,12 @@ def check_channels(x: Tensor, op: str) -> tuple[int]:
     return (x.shape[1],)
 
 
-def check_eps(op: str, eps: float) -> None:
-    """eps is what keeps the divisor from 0."""
+def check_eps(op: str, eps: float) -> float:
+    """eps, which keeps the divisor from 0."""
+    eps = check_number(eps, op, "eps")
     if not eps >= 0:
         raise ArgumentError(f"{op}: eps must not be negative, got {eps}")
+    return eps
 
 
 def affine_inputs(op: str, x: Tensor, shape: tuple[int, ...], weight: Any, bias: Any) -> tuple[Tensor, ...]:
@@ -176,6 +178,7 @@ def constant(running: Tensor) -> Tensor:
 def track(running: Tensor | None, batch: Any, momentum: float) -> None:
     """running ← (1 − momentum)·running + momentum·batch, as a new array: nobody's saved array changes."""
     if running is not None:
+        momentum = check_number(momentum, "batch_norm", "momentum")
         old = running.data
         running.data = ((1.0 - momentum) * old + momentum * batch).astype(old.dtype)
         running.bump_version()
@@ -227,7 +230,9 @@ def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float =
     if x.ndim < 3:
         raise ShapeError(f"local_response_norm: x must be (N, C, L, ...), at least 3 dimensions, got shape {x.shape}")
     (size,) = ntuple(size, 1, "local_response_norm", "size")
-    return LocalResponseNorm(size=size, alpha=float(alpha), beta=float(beta), k=float(k))(x)
+    settings = {"alpha": alpha, "beta": beta, "k": k}
+    numbers = {name: check_number(value, "local_response_norm", name) for name, value in settings.items()}
+    return LocalResponseNorm(size=size, **numbers)(x)
 
 
 def normalize(x: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12) -> Tensor:

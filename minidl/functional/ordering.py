@@ -94,6 +94,8 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
         raise DtypeError(f"bincount: x must be an integer tensor, got {x.dtype}")
     if data.ndim != 1 or (data.size and int(data.min()) < 0):
         raise ArgumentError(f"bincount: x must be a vector without negative numbers, got shape {x.shape}: {x!r:.80}")
+    if check_integer(minlength, "bincount", "minlength") < 0:
+        raise ArgumentError(f"bincount: minlength must not be negative, got {minlength}")
     xp = array_module(data)
     if weights is None:
         return Tensor(xp.bincount(data, minlength=minlength))

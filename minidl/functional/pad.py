@@ -10,6 +10,7 @@ import numpy as np
 from .. import kernels
 from ..autograd import Function, Tensor, check_tensor
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
+from ._shared import check_number
 
 _MODES = ("constant", "reflect", "replicate", "circular")
 Widths = tuple[tuple[int, int], ...]
@@ -63,9 +64,10 @@ def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | No
     x = check_tensor(x, "pad", "x")
     if mode not in _MODES:
         raise ArgumentError(f"pad: mode must be one of {', '.join(_MODES)}; got {mode!r}")
+    value = 0.0 if value is None else check_number(value, "pad", "value")
     if mode != "constant" and value:
         raise ArgumentError(f"pad: mode {mode!r} takes no value, got {value}; leave it out or use mode 'constant'")
-    return Pad(widths=_widths(x.shape, pad, mode), mode=mode, value=value or 0.0)(x)
+    return Pad(widths=_widths(x.shape, pad, mode), mode=mode, value=value)(x)
 
 
 def _widths(shape: tuple[int, ...], pad: Any, mode: str) -> Widths:

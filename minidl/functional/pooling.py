@@ -9,7 +9,7 @@ from .. import kernels
 from ..autograd import Function, Tensor, check_tensor
 from ..errors import ArgumentError
 from ._pool_window import Ints, Size, sliding_windows
-from ._shared import require_floating
+from ._shared import check_number, require_floating
 from .selection import masked_fill
 from .unpool import PlaneScatter
 
@@ -190,7 +190,7 @@ def _avg_pool(
 ) -> Tensor:
     op = f"avg_pool{dims}d"
     require_floating(x, op)
-    if divisor_override == 0:
+    if divisor_override is not None and check_number(divisor_override, op, "divisor_override") == 0:
         raise ArgumentError(f"{op}: divisor_override must not be 0; None divides by the size of the window")
     window = sliding_windows(x, dims, op, kernel_size, stride, padding, ceil_mode)
     del window["dilation"]
@@ -231,6 +231,7 @@ def lp_pool3d(
 def _lp_pool(x: Tensor, dims: int, norm_type: float, kernel_size: Ints, stride: Ints | None, ceil_mode: bool) -> Tensor:
     op = f"lp_pool{dims}d"
     require_floating(x, op)
+    norm_type = check_number(norm_type, op, "norm_type")
     if norm_type == 0 or not isfinite(norm_type):
         raise ArgumentError(f"{op}: norm_type must be finite and not 0, got {norm_type}; for p → ∞ use max_pool{dims}d")
     window = sliding_windows(x, dims, op, kernel_size, stride, 0, ceil_mode)

@@ -11,7 +11,7 @@ import numpy as np
 from ..autograd import Function, Tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentError, OutOfRangeError
-from ._shared import Dims, floating, normalize_dim, normalize_dims, require_floating
+from ._shared import Dims, check_keepdim, check_number, floating, normalize_dim, normalize_dims, require_floating
 from .arithmetic import maximum, minimum
 from .broadcast import BroadcastTo, expand
 from .casting import as_dtype, to
@@ -203,6 +203,7 @@ class Prod(Function):
 
 def _without(x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor:
     """Drop the reduced dimensions, which stand at length 1, unless they are to stay."""
+    check_keepdim(keepdim, "reduction")
     return x if keepdim else Reshape(shape=tuple(n for d, n in enumerate(x.shape) if d not in dims))(x)
 
 
@@ -221,7 +222,7 @@ def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
     Returns:   without the summed dimensions, or with them at length 1 if keepdim
     """
     x = _accumulated(x, dtype, "sum")
-    return Sum(dims=normalize_dims(dim, x.ndim, "sum"), keepdim=keepdim)(x)
+    return Sum(dims=normalize_dims(dim, x.ndim, "sum"), keepdim=check_keepdim(keepdim, "sum"))(x)
 
 
 def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -232,7 +233,7 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
     """
     x = check_tensor(x, "mean", "x") if dtype is None else to(x, dtype=as_dtype(dtype))
     x = require_floating(x, "mean")
-    return Mean(dims=normalize_dims(dim, x.ndim, "mean"), keepdim=keepdim)(x)
+    return Mean(dims=normalize_dims(dim, x.ndim, "mean"), keepdim=check_keepdim(keepdim, "mean"))(x)
 
 
 def var(
@@ -267,8 +268,7 @@ def std(
 
 
 def _count(x: Tensor, dims: tuple[int, ...], correction: float, unbiased: bool | None) -> float:
-    if unbiased is not None:
-        correction = int(unbiased)
+    correction = check_number(correction if unbiased is None else bool(unbiased), "var", "correction")
     count = math.prod(x.shape[d] for d in dims) - correction
     return count if count > 0 else 0
 
@@ -301,7 +301,7 @@ def _extreme_along(x: Any, dim: Any, keepdim: bool, op: str, pairwise: Callable[
         return pairwise(x, dim)
     if dim is None:
         return _extreme(x, None, keepdim, op)
-    dim = normalize_dim(dim, x.ndim, op)
+    dim, keepdim = normalize_dim(dim, x.ndim, op), check_keepdim(keepdim, op)
     flat = x.ndim == 0
     x = x.reshape(1) if flat else x
     _require_elements(x, (dim,), op)
@@ -344,7 +344,7 @@ def _arg(x: Any, dim: int | None, keepdim: bool, op: str) -> Tensor:
     axis = 0 if dim is None else normalize_dim(dim, x.ndim, op)
     _require_elements(Tensor(data), (axis,), op)
     index = array_module(data).asarray(getattr(data, op)(axis=axis))
-    if keepdim:
+    if check_keepdim(keepdim, op):
         index = index.reshape((1,) * x.ndim) if dim is None else array_module(data).expand_dims(index, axis)
     return Tensor(index)
 
@@ -379,6 +379,7 @@ def norm(x: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = Fa
         p = 2.0
     if isinstance(p, str) or isinstance(p, bool):
         raise ArgumentError(f"norm: p must be a number or 'fro', got {p!r}")
+    p = check_number(p, "norm", "p")
     if p == math.inf:
         return amax(x.abs(), dims, keepdim)
     if p == -math.inf:
@@ -438,11 +439,11 @@ def any(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether some element is not 0."""
     x = check_tensor(x, "any", "x")
     dims = normalize_dims(dim, x.ndim, "any")
-    return Tensor(array_module(x.data).asarray((x.data != 0).any(axis=dims, keepdims=keepdim)))
+    return Tensor(array_module(x.data).asarray((x.data != 0).any(axis=dims, keepdims=check_keepdim(keepdim, "any"))))
 
 
 def all(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """Whether no element is 0."""
     x = check_tensor(x, "all", "x")
     dims = normalize_dims(dim, x.ndim, "all")
-    return Tensor(array_module(x.data).asarray((x.data != 0).all(axis=dims, keepdims=keepdim)))
+    return Tensor(array_module(x.data).asarray((x.data != 0).all(axis=dims, keepdims=check_keepdim(keepdim, "all"))))

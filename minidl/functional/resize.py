@@ -87,7 +87,7 @@ def interpolate(
     Source:    Keys 1981, "Cubic convolution interpolation"; conventions as in PyTorch, without antialiasing
     """
     x = check_tensor(x, "interpolate", "x")
-    if mode not in _MODES:
+    if not isinstance(mode, str) or mode not in _MODES:
         raise ArgumentError(f"interpolate: mode must be one of {', '.join(_MODES)}; got {mode!r}")
     kernel_mode, ranks = _MODES[mode]
     spatial = x.shape[2:]

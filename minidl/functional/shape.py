@@ -183,7 +183,7 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Split dimension `dim` into `sizes`, of which one may be −1."""
     x = check_tensor(x, "unflatten", "x")
     dim = _dim_of(x, dim, "unflatten")
-    inner = _resolve_shape(_sizes((tuple(sizes),), "unflatten"), x.shape[dim], x.shape, "unflatten")
+    inner = _resolve_shape(_sizes((sizes,), "unflatten"), x.shape[dim], x.shape, "unflatten")
     return Reshape(shape=x.shape[:dim] + inner + x.shape[dim + 1 :])(x)
 
 
@@ -270,13 +270,14 @@ def roll(x: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | Non
         if len(steps) != 1:
             raise ArgumentError(f"roll: {len(steps)} shifts {shifts} need as many dims")
         return reshape(Roll(shifts=steps, dims=(0,))(reshape(x, -1)), x.shape)
-    where = tuple(normalize_dim(d, x.ndim, "roll") for d in ((dims,) if isinstance(dims, int | np.integer) else dims))
+    where = tuple(normalize_dim(d, x.ndim, "roll") for d in (dims if isinstance(dims, Sequence) else (dims,)))
     if len(steps) != len(where):
         raise ArgumentError(f"roll: {len(steps)} shifts {shifts} but {len(where)} dims {dims}")
     return Roll(shifts=steps, dims=where)(x) if x.ndim else x
 
 
-def _tensors(tensors: Any, op: str) -> list[Tensor]:
+def check_tensors(tensors: Any, op: str) -> list[Tensor]:
+    """A sequence of at least one Tensor, as a list."""
     if isinstance(tensors, Tensor) or not isinstance(tensors, Sequence):
         raise ArgumentTypeError(f"{op}: expects a sequence of Tensors, got {type(tensors).__name__}")
     if not tensors:
@@ -289,7 +290,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
     Backward:  each tensor gets its slice of gy
     """
-    parts = _tensors(tensors, "cat")
+    parts = check_tensors(tensors, "cat")
     parts = [x for x in parts if x.shape != (0,)] or parts[:1]  # an empty vector fits everywhere, as in PyTorch
     dim = _dim_of(parts[0], dim, "cat")
     rest = [x.shape[:dim] + x.shape[dim + 1 :] for x in parts]
@@ -301,7 +302,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Join tensors of one shape along a new dimension."""
-    parts = _tensors(tensors, "stack")
+    parts = check_tensors(tensors, "stack")
     if any(x.shape != parts[0].shape for x in parts):
         raise ShapeError(f"stack: shapes must be equal, got {', '.join(str(x.shape) for x in parts)}")
     return cat([unsqueeze(x, dim) for x in parts], normalize_dim(dim, parts[0].ndim + 1, "stack"))

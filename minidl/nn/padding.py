@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..autograd import Tensor
-from ..functional.pad import pad
 from ..functional._shared import ntuple
+from ..functional.pad import pad
 from .module import Module
 
 Padding = int | tuple[int, ...]

@@ -182,6 +182,9 @@ def test_powers_at_zero():
     assert gradient(lambda b: 0.0**b, 2.0) == [0]
     assert gradient(lambda a, b: a**b, -2.0, 3.0)[0] == 12
     assert np.isnan((ml.tensor([-1.0]) ** 0.5).item())
+    a, b = leaf(0.0), leaf(0.0)
+    (first,) = ml.grad(a**b, a, create_graph=True)
+    assert ml.grad(first, a)[0].item() == 0  # and no 0 · ∞ on the way to the second
 
 
 def test_negative_powers_of_integers():

@@ -108,7 +108,7 @@ def test_targets_that_are_no_labels(op):
         fn(x, ml.zeros(3))
     with pytest.raises(DtypeError, match="class indices as integers, got bool"):
         fn(x, ml.zeros(3, dtype=ml.bool))
-    with pytest.raises(ShapeError, match=r"target has shape \(5,\) but input of shape \(3, 4\) needs .*; give each sample one"):
+    with pytest.raises(ShapeError, match=r"target has shape \(5,\) but input .*; give each sample one"):
         fn(x, ml.zeros(5, dtype=ml.int64))
     with pytest.raises(ShapeError, match=r"target has shape \(3, 1\) .* shape \(3,\); use target.reshape\(\(3,\)\)"):
         fn(x, ml.zeros(3, 1, dtype=ml.int64))

@@ -70,6 +70,13 @@ def test_a_place_named_many_times(dtype):
     assert z.dtype == y.dtype == dtype
 
 
+def test_two_masks_name_no_place_twice():
+    index = (np.array([True, False, True]), np.array([False, True, True, False]))
+    values = np.array([1.0, 2.0])
+    y = cpu.index_put_add((3, 4), index, values)
+    np.testing.assert_array_equal(y, reference.index_put_add((3, 4), index, values))
+
+
 def test_adjoints():
     """⟨x[i], v⟩ = ⟨x, put(i, v)⟩."""
     rng = np.random.default_rng(0)

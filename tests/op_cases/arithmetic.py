@@ -9,7 +9,6 @@ from minidl import functional as F
 
 from ._case import OpCase, away_from, normal, uniform
 
-
 _pairs = {
     "same": ((3, 4), (3, 4)),
     "row": ((3, 4), (4,)),
@@ -37,6 +36,7 @@ CASES = [
     }.items()
     for kind, shapes in _pairs.items()
 ]
+
 
 def _apart_pair(*shapes):
     """Two operands that are nowhere equal."""
@@ -111,7 +111,13 @@ CASES += [
 ]
 
 CASES += [  # a tensor without dimensions: NumPy turns such results into scalars on the way
-    OpCase(f"{name}-0d", getattr(F, name), uniform(0.6, 0.9, ()), reference, lambda torch, x, name=name: getattr(torch, name)(x))
+    OpCase(
+        f"{name}-0d",
+        getattr(F, name),
+        uniform(0.6, 0.9, ()),
+        reference,
+        lambda torch, x, name=name: getattr(torch, name)(x),
+    )
     for name, (reference, _) in _unary.items()
 ]
 CASES += [
@@ -132,13 +138,16 @@ CASES += [
     OpCase("where", lambda c, a, b: F.where(c, a, b), lambda rng: [
         rng.random((3, 4)) < 0.5, rng.standard_normal((3, 4)), rng.standard_normal((4,))],
         np.where, lambda torch, c, a, b: torch.where(c, a, b)),
-    OpCase("round-decimals", lambda x: x.round(decimals=1), away_from([i / 10 + 0.05 for i in range(-90, 90)], (3, 4), gap=0.01),
+    OpCase("round-decimals", lambda x: x.round(decimals=1),
+           away_from([i / 10 + 0.05 for i in range(-90, 90)], (3, 4), gap=0.01),
            lambda x: np.rint(x * 10) / 10, lambda torch, x: x.round(decimals=1)),
-    OpCase("masked_select", lambda x, m: x.masked_select(m), lambda rng: [rng.standard_normal((3, 4)), rng.random(4) < 0.5],
+    OpCase("masked_select", lambda x, m: x.masked_select(m),
+           lambda rng: [rng.standard_normal((3, 4)), rng.random(4) < 0.5],
            lambda x, m: np.array([x[i, j] for i in range(3) for j in range(4) if m[j]]),
            lambda torch, x, m: x.masked_select(m)),
     OpCase("nonzero", lambda m: F.nonzero(m), lambda rng: [rng.random((3, 4)) < 0.5],
-           lambda m: np.array([(i, j) for i in range(3) for j in range(4) if m[i, j]]), lambda torch, m: torch.nonzero(m)),
+           lambda m: np.array([(i, j) for i in range(3) for j in range(4) if m[i, j]]),
+           lambda torch, m: torch.nonzero(m)),
     OpCase("where-one", lambda m: F.where(m), lambda rng: [rng.random((3, 4)) < 0.5], np.nonzero,
            lambda torch, m: torch.where(m)),
     OpCase("masked_fill-broadcast", lambda x, m: F.masked_fill(x, m, 2.0), lambda rng: [

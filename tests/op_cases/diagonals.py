@@ -15,13 +15,13 @@ def _triangle(x, keep):
 CASES = [
     OpCase(
         f"{name}{offset:+d}",
-        lambda x, f=getattr(F, name), k=offset: f(x, k),
+        lambda x, f=function, k=offset: f(x, k),
         normal((2, 3, 4)),
         lambda x, lower=name == "tril", k=offset: _triangle(x, lambda i, j: j - i <= k if lower else j - i >= k),
         lambda torch, x, n=name, k=offset: getattr(torch, n)(x, k),
         batch_axis=0,
     )
-    for name in ("tril", "triu")
+    for name, function in {"tril": F.tril, "triu": F.triu}.items()
     for offset in (0, 1, -1, 9)
 ]
 CASES += [
@@ -36,11 +36,27 @@ CASES += [
     for offset in (0, 1, -2)
 ]
 CASES += [
-    OpCase("diagonal", F.diagonal, normal((3, 4, 2)), lambda x: np.stack([x[i, i] for i in range(3)], -1),
-           lambda torch, x: torch.diagonal(x)),
-    OpCase("diagonal-last", lambda x: F.diagonal(x, offset=-1, dim1=-2, dim2=-1), normal((2, 3, 3)),
-           lambda x: np.stack([x[:, 1, 0], x[:, 2, 1]], -1), lambda torch, x: torch.diagonal(x, -1, -2, -1), batch_axis=0),
-    OpCase("diagonal-swapped", lambda x: x.diagonal(1, 2, 0), normal((3, 2, 4)),
-           lambda x: np.stack([x[1, :, 0], x[2, :, 1]], -1), lambda torch, x: x.diagonal(1, 2, 0)),
+    OpCase(
+        "diagonal",
+        F.diagonal,
+        normal((3, 4, 2)),
+        lambda x: np.stack([x[i, i] for i in range(3)], -1),
+        lambda torch, x: torch.diagonal(x),
+    ),
+    OpCase(
+        "diagonal-last",
+        lambda x: F.diagonal(x, offset=-1, dim1=-2, dim2=-1),
+        normal((2, 3, 3)),
+        lambda x: np.stack([x[:, 1, 0], x[:, 2, 1]], -1),
+        lambda torch, x: torch.diagonal(x, -1, -2, -1),
+        batch_axis=0,
+    ),
+    OpCase(
+        "diagonal-swapped",
+        lambda x: x.diagonal(1, 2, 0),
+        normal((3, 2, 4)),
+        lambda x: np.stack([x[1, :, 0], x[2, :, 1]], -1),
+        lambda torch, x: x.diagonal(1, 2, 0),
+    ),
     OpCase("trace", F.trace, normal((3, 4)), lambda x: x[0, 0] + x[1, 1] + x[2, 2], lambda torch, x: torch.trace(x)),
-]  # fmt: skip
+]

@@ -44,16 +44,41 @@ CASES += [
     for descending in (False, True)
 ]
 CASES += [
-    OpCase("topk", lambda x: tuple(x.topk(2)), distinct((3, 4)), lambda x: tuple(y[:, :2] for y in _ordered(x, 1, True)),
-           lambda torch, x: tuple(x.topk(2)), batch_axis=0),
-    OpCase("topk-smallest", lambda x: tuple(F.topk(x, 2, 0, largest=False)), distinct((3, 4)),
-           lambda x: tuple(y[:2] for y in _ordered(x, 0)), lambda torch, x: tuple(torch.topk(x, 2, 0, largest=False))),
-    OpCase("unique", lambda x: F.unique(x, return_inverse=True, return_counts=True), lambda rng: [rng.integers(-2, 3, (3, 4))],
-           lambda x: np.unique(x, return_inverse=True, return_counts=True),
-           lambda torch, x: torch.unique(x, return_inverse=True, return_counts=True)),
-    OpCase("bincount", F.bincount, lambda rng: [rng.integers(0, 5, (9,))],
-           lambda x: np.array([(x == i).sum() for i in range(x.max() + 1)]), lambda torch, x: torch.bincount(x)),
-    OpCase("bincount-weights", lambda x, w: F.bincount(x, w, 8), lambda rng: [rng.integers(0, 5, (9,)), rng.random(9)],
-           lambda x, w: np.array([w[x == i].sum() for i in range(8)]),
-           lambda torch, x, w: torch.bincount(x, w.double(), 8).to(w.dtype), diff=()),
-]  # fmt: skip
+    OpCase(
+        "topk",
+        lambda x: tuple(x.topk(2)),
+        distinct((3, 4)),
+        lambda x: tuple(y[:, :2] for y in _ordered(x, 1, True)),
+        lambda torch, x: tuple(x.topk(2)),
+        batch_axis=0,
+    ),
+    OpCase(
+        "topk-smallest",
+        lambda x: tuple(F.topk(x, 2, 0, largest=False)),
+        distinct((3, 4)),
+        lambda x: tuple(y[:2] for y in _ordered(x, 0)),
+        lambda torch, x: tuple(torch.topk(x, 2, 0, largest=False)),
+    ),
+    OpCase(
+        "unique",
+        lambda x: F.unique(x, return_inverse=True, return_counts=True),
+        lambda rng: [rng.integers(-2, 3, (3, 4))],
+        lambda x: np.unique(x, return_inverse=True, return_counts=True),
+        lambda torch, x: torch.unique(x, return_inverse=True, return_counts=True),
+    ),
+    OpCase(
+        "bincount",
+        F.bincount,
+        lambda rng: [rng.integers(0, 5, (9,))],
+        lambda x: np.array([(x == i).sum() for i in range(x.max() + 1)]),
+        lambda torch, x: torch.bincount(x),
+    ),
+    OpCase(
+        "bincount-weights",
+        lambda x, w: F.bincount(x, w, 8),
+        lambda rng: [rng.integers(0, 5, (9,)), rng.random(9)],
+        lambda x, w: np.array([w[x == i].sum() for i in range(8)]),
+        lambda torch, x, w: torch.bincount(x, w.double(), 8).to(w.dtype),
+        diff=(),
+    ),
+]

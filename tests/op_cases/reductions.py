@@ -33,9 +33,7 @@ for _kind, _dim in _dims.items():
                 CASES.append(
                     OpCase(
                         f"{_name}-{_tag}-correction{_correction}",
-                        lambda x, f=getattr(F, _name), d=_dim, k=_keep, c=_correction: f(
-                            x, d, keepdim=k, correction=c
-                        ),
+                        lambda x, f=getattr(F, _name), d=_dim, k=_keep, c=_correction: f(x, d, keepdim=k, correction=c),
                         normal((2, 3, 4)),
                         lambda x, f=getattr(np, _name), d=_dim, k=_keep, c=_correction: f(
                             x, axis=d, keepdims=k, ddof=c
@@ -84,8 +82,13 @@ for _name in ("max", "min"):
         for _keep in (False, True)
     ]
     CASES.append(
-        OpCase(f"{_name}-whole", getattr(F, _name), distinct((3, 4)), _np_value,
-          lambda torch, x, n=_name: getattr(torch, n)(x))
+        OpCase(
+            f"{_name}-whole",
+            getattr(F, _name),
+            distinct((3, 4)),
+            _np_value,
+            lambda torch, x, n=_name: getattr(torch, n)(x),
+        )
     )
     CASES += [
         OpCase(
@@ -139,15 +142,16 @@ CASES += [
                lambda torch, x, d=d: torch.cumprod(x, d), batch_axis=0 if d else None)
         for d in (0, 1, -1)
     ],
-    OpCase("cumprod-zeros", lambda x: x.cumprod(1), _with_zeros, lambda x: x.cumprod(1), lambda torch, x: x.cumprod(1)),
+    OpCase("cumprod-zeros", lambda x: x.cumprod(1), _with_zeros, lambda x: x.cumprod(1),
+           lambda torch, x: x.cumprod(1)),
     *[
-        OpCase(f"{name}-0d", lambda x, f=getattr(F, name): f(x), normal(()), lambda x: x, lambda torch, x, n=name: getattr(torch, n)(x))
-        for name in ("sum", "mean", "prod", "max", "min", "amax", "amin")
+        OpCase(f"{f.__name__}-0d", f, normal(()), lambda x: x, lambda torch, x, n=f.__name__: getattr(torch, n)(x))
+        for f in (F.sum, F.mean, F.prod, F.max, F.min, F.amax, F.amin)
     ],
     *[
-        OpCase(f"{name}-0d-dim", lambda x, f=getattr(F, name): f(x, -1), normal(()), lambda x: x,
-               lambda torch, x, n=name: getattr(torch, n)(x, -1))
-        for name in ("cumsum", "cumprod", "logsumexp", "amax")
+        OpCase(f"{f.__name__}-0d-dim", lambda x, f=f: f(x, -1), normal(()), lambda x: x,
+               lambda torch, x, n=f.__name__: getattr(torch, n)(x, -1))
+        for f in (F.cumsum, F.cumprod, F.logsumexp, F.amax)
     ],
     OpCase("any", lambda x: F.any(x > 1, 1), normal((3, 4)), lambda x: (x > 1).any(1), lambda torch, x: (x > 1).any(1),
            diff=()),

@@ -52,8 +52,10 @@ CASES += [
         "log_softmax-large",
         lambda x: F.log_softmax(300.0 * x, 1),
         lambda rng: [np.round(rng.standard_normal((3, 4)), 2)],
-        lambda x: 300 * (x - x.max(1, keepdims=True))
-        - np.log(np.exp(300 * (x - x.max(1, keepdims=True))).sum(1, keepdims=True)),
+        lambda x: (
+            300 * (x - x.max(1, keepdims=True))
+            - np.log(np.exp(300 * (x - x.max(1, keepdims=True))).sum(1, keepdims=True))
+        ),
         batch_axis=0,
         tolerances={"float32": (1e-4, 1e-3)},
     )

@@ -11,7 +11,7 @@ import numpy as np
 def index_put_add(shape: tuple[int, ...], index: tuple[Any, ...], values: np.ndarray) -> np.ndarray:
     """Zeros of `shape` with `values` added at ``[index]``: the adjoint of ``x[index]``."""
     arrays = [entry for entry in index if isinstance(entry, np.ndarray)]
-    if all(entry.dtype == bool for entry in arrays) and len(arrays) < 2:  # no place can be named twice
+    if all(entry.dtype == bool for entry in arrays):  # no place can be named twice
         y = np.zeros(shape, values.dtype)
         y[index] = values
         return y

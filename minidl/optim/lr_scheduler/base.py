@@ -103,9 +103,7 @@ class LRScheduler:
         own = {name for name in self.__dict__ if name not in self._unsaved}
         if not isinstance(state_dict, dict) or set(state_dict) != own:
             found = sorted(state_dict) if isinstance(state_dict, dict) else f"a {type(state_dict).__name__}"
-            raise StateDictError(
-                f"{type(self).__name__}.load_state_dict: needs the entries {sorted(own)}, got {found}"
-            )
+            raise StateDictError(f"{type(self).__name__}.load_state_dict: needs the entries {sorted(own)}, got {found}")
         self.__dict__.update(deepcopy(state_dict))
 
 
