@@ -1,7 +1,7 @@
 """How many threads NumPy's BLAS may use inside one call.
 
-A kernel that splits its work over threads of its own multiplies matrices too small for BLAS to split again: the two would
-fight over the cores, and on a busy machine the threads of BLAS wait for each other far longer than they compute.
+A kernel that splits its work over threads of its own multiplies matrices too small for BLAS to split again: the two
+would fight over the cores, and on a busy machine the threads of BLAS wait for each other far longer than they compute.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Operations on tensors: one file per family, Functions with a hand-written forward and backward, and their wrappers."""
+"""Operations on tensors: one file per family, Functions with forward and backward by hand, and their wrappers."""
 
 from . import _methods
 from .activation import (

@@ -1,7 +1,7 @@
 """The numerical kernels: arrays in, arrays out, no gradient graph.
 
-``reference/`` holds textbook loops, the definition and the oracle of every kernel; ``cpu/`` the same functions in NumPy,
-made fast. Both have the same names and signatures; ``cuda/``, loaded at the first CUDA array, is to have them too.
+``reference/`` holds textbook loops, the definition and the oracle of every kernel; ``cpu/`` the same functions in
+NumPy, made fast. Both have the same names and signatures; ``cuda/``, loaded at the first CUDA array, is to have them too.
 :func:`of` is the whole dispatcher.
 """
 
