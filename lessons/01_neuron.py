@@ -18,14 +18,15 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## One neuron
 #
-# McCulloch and Pitts (1943) described a nerve cell as a threshold on a sum; Rosenblatt (1958) gave the sum weights that can
-# be learned. The neuron in use today takes inputs $x_1 \dots x_d$, weighs them, adds a bias, and passes the result through
-# an *activation function* $\varphi$:
+# McCulloch and Pitts (1943) described a nerve cell as a threshold on a sum; Rosenblatt (1958) gave the sum weights
+# that can be learned. The neuron in use today takes inputs $x_1 \dots x_d$, weighs them, adds a bias, and passes the
+# result through an *activation function* $\varphi$:
 #
 # $$ z = \sum_{i=1}^{d} w_i x_i + b, \qquad a = \varphi(z). $$
 #
-# The weights say how much each input counts and with what sign; the bias says how large the sum must be before the neuron
-# responds. With the logistic function $\varphi(z) = \sigma(z) = 1/(1 + e^{-z})$ the answer lies between 0 and 1.
+# The weights say how much each input counts and with what sign; the bias says how large the sum must be before the
+# neuron responds. With the logistic function $\varphi(z) = \sigma(z) = 1/(1 + e^{-z})$ the answer lies between 0 and
+# 1.
 #
 # Here is one with two inputs, first as the sum is written, then as a product of vectors.
 
@@ -50,9 +51,10 @@ assert abs(a - 0.8175744761936437) < 1e-15
 # %% [markdown]
 # ## What one neuron can and cannot do
 #
-# The neuron answers "yes" ($a > \tfrac12$) where $w \cdot x + b > 0$: on one side of a straight line (in $d$ dimensions, of a
-# hyperplane). That is enough for AND and OR. It is not enough for XOR: no line has $(0,1)$ and $(1,0)$ on one side and
-# $(0,0)$ and $(1,1)$ on the other, as Minsky and Papert (1969) made famous. The proof is one line: XOR would need
+# The neuron answers "yes" ($a > \tfrac12$) where $w \cdot x + b > 0$: on one side of a straight line (in $d$
+# dimensions, of a hyperplane). That is enough for AND and OR. It is not enough for XOR: no line has $(0,1)$ and
+# $(1,0)$ on one side and $(0,0)$ and $(1,1)$ on the other, as Minsky and Papert (1969) made famous. The proof is
+# short: XOR would need
 #
 # $$ b \le 0, \quad w_1 + b > 0, \quad w_2 + b > 0, \quad w_1 + w_2 + b \le 0, $$
 #
@@ -75,14 +77,15 @@ assert best == {"AND": 4, "OR": 4, "XOR": 3}
 # %% [markdown]
 # ## A layer is a matrix product
 #
-# Several neurons that read the same inputs form a *layer*. Their weight vectors become the rows of a matrix $W$, so that the
-# layer is $a = \varphi(W x + b)$. Images come in batches: with one example in each row of $X$ (shape $N \times d$),
+# Several neurons that read the same inputs form a *layer*. Their weight vectors become the rows of a matrix $W$, so
+# that the layer is $a = \varphi(W x + b)$. Examples come in batches: with one example in each row of $X$, whose
+# shape is $N \times d$,
 #
 # $$ Z = X W^\top + b, \qquad A = \varphi(Z), $$
 #
-# of shape $N \times$ (number of neurons); $b$ is broadcast over the rows. This is the layout of every dense layer in this course
-# (`weight` has one row for each output, as in PyTorch). The next cell computes it neuron by neuron and example by example,
-# then all at once.
+# of shape $N \times$ (number of neurons); $b$ is broadcast over the rows. This is the layout of every dense layer in
+# this course (`weight` has one row for each output, as in PyTorch). The next cell computes it neuron by neuron and
+# example by example, then all at once.
 
 
 # %%
@@ -114,11 +117,12 @@ assert difference < 1e-14
 #
 # A network passes the activations of one layer to the next. With two layers,
 #
-# $$ X \;\to\; Z_1 = X W_1^\top + b_1 \;\to\; A_1 = \varphi(Z_1) \;\to\; Z_2 = A_1 W_2^\top + b_2 \;\to\; A_2 = \sigma(Z_2). $$
+# $$ X \;\to\; Z_1 = X W_1^\top + b_1 \;\to\; A_1 = \varphi(Z_1)
+#    \;\to\; Z_2 = A_1 W_2^\top + b_2 \;\to\; A_2 = \sigma(Z_2). $$
 #
-# Carrying numbers from left to right in this way is *forward propagation*. Nothing has been learned yet: learning is to find the
-# $W$ and $b$, and lesson 02 is about that. But XOR is small enough to set them by hand. One hidden neuron fires for "at least one",
-# one for "both"; the output wants the first without the second.
+# Carrying numbers from left to right in this way is *forward propagation*. Nothing has been learned yet: learning
+# means finding the $W$ and $b$, and lesson 02 is about that. But XOR is small enough to set them by hand. One hidden
+# neuron fires for "at least one", one for "both"; the output wants the first without the second.
 
 # %%
 w1 = np.array([[20.0, 20.0], [20.0, 20.0]])
@@ -147,9 +151,9 @@ assert xor_error < 1e-3
 #
 # $$ (X W_1^\top + b_1) W_2^\top + b_2 = X (W_2 W_1)^\top + (b_1 W_2^\top + b_2). $$
 #
-# However many linear layers there are, the network is a single neuron again, and XOR is out of its reach. Depth pays only
-# with something non-linear in between: the logistic function, tanh, or the rectifier $\max(0, z)$ (ReLU: Nair and Hinton 2010),
-# which today's networks use because its slope does not fade for large $z$.
+# However many linear layers there are, the network is a single layer again, here a single neuron, and XOR is out of
+# its reach. Depth pays only with something non-linear in between: the logistic function, tanh, or the rectifier
+# $\max(0, z)$ (ReLU: Nair and Hinton 2010), which today's networks use because its slope does not fade for large $z$.
 
 # %%
 two_linear_layers = layer(layer(corners, w1, b1), w2, b2)
@@ -162,26 +166,38 @@ assert collapse < 1e-12
 # %% [markdown]
 # ## The picture
 #
-# Left: a neuron's answer changes along a straight line. Middle: the two hidden neurons move the four corners to places where
-# one line does separate them. Right: what the whole network answers over the plane.
+# Left: the answer of one neuron (this one computes OR) changes along a straight line. Middle: the two hidden neurons
+# move the four corners to places where one line does separate them; $(0,1)$ and $(1,0)$ land on the same spot and are
+# drawn a little apart. Right: what the whole network answers over the plane. Corners where XOR is 0 are circles,
+# where it is 1, squares.
 
 # %%
 side = np.linspace(-0.5, 1.5, 60 if FAST else 300)
 plane = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4))
-colors = ["tab:blue" if answer == 0 else "tab:red" for answer in tables["XOR"]]
+
+
+def draw_corners(axes, places):
+    """The four corners: blue circles where XOR is 0, red squares where it is 1."""
+    for answer, color, marker in ((0, "tab:blue", "o"), (1, "tab:red", "s")):
+        chosen = places[tables["XOR"] == answer]
+        axes.scatter(*chosen.T, c=color, marker=marker, s=80, edgecolors="white", zorder=3, label=f"XOR = {answer}")
 
 
 def draw(axes, values, title):
-    axes.contourf(side, side, values.reshape(len(side), -1), levels=20, cmap="coolwarm", vmin=0, vmax=1)
-    axes.scatter(*corners.T, c=colors, s=90, edgecolors="white", zorder=3)
+    levels = np.linspace(0, 1, 21)
+    filled = axes.contourf(side, side, values.reshape(len(side), -1), levels=levels, cmap="coolwarm")
+    draw_corners(axes, corners)
     axes.set(title=title, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+    figure.colorbar(filled, ax=axes, ticks=[0, 0.5, 1], label="answer $a$", shrink=0.85)
 
 
-draw(left, sigmoid(plane @ np.array([6.0, 6.0]) - 3), "one neuron: at best 3 of 4 corners")
-jitter = np.array([[0, 0], [0, 0.03], [0, -0.03], [0, 0]])  # (0, 1) and (1, 0) land on the same spot
-middle.scatter(*(hidden + jitter).T, c=colors, s=90, edgecolors="white", zorder=3)
-middle.plot([0.25, 1.1], [-0.1, 0.75], "k--", label="the output neuron's line")
+draw(left, sigmoid(plane @ np.array([6.0, 6.0]) - 3), "one neuron (OR): at best 3 of 4")
+apart = np.array([[0, 0], [0, 0.04], [0, -0.04], [0, 0]])  # (0, 1) and (1, 0) land on the same spot
+draw_corners(middle, hidden + apart)
+h1 = np.array([0.4, 1.1])
+h2 = (-b2[0] - w2[0, 0] * h1) / w2[0, 1]  # where w2 · h + b2 = 0
+middle.plot(h1, h2, "k--", label="the output neuron's line")
 middle.set(title="XOR as the hidden layer sees it", xlabel="at least one", ylabel="both", aspect="equal")
 middle.legend(loc="upper left")
 draw(right, network(plane)[0], "two layers: XOR")
@@ -198,12 +214,15 @@ save_picture(figure, "01_neuron")
 #
 # ## Exercises
 #
-# 1. Set the weights of one neuron by hand so that it computes NAND. Since every logic circuit can be built from NAND gates, what
-#    follows for networks of neurons?
-# 2. Replace `sigmoid` in `network` by `np.tanh` for the hidden layer. Which weights must change, and how?
-# 3. Three inputs: parity is 1 when an odd number of them is 1. Set the weights of a network with one hidden layer by hand. How many
-#    hidden neurons do you need?
-# 4. Time `layer` against `layer_by_loops` for 1000 examples, 100 inputs and 100 neurons. Lesson 05 explains the ratio.
+# 1. Set the weights of one neuron by hand so that it computes NAND. Since every logic circuit can be built from NAND
+#    gates, what follows for networks of neurons?
+# 2. Call `network(corners, activation=np.tanh)`. Does it still compute XOR? Which numbers do the hidden neurons give
+#    now? With $\sigma(z) = \tfrac12 (1 + \tanh \tfrac z2)$, change the weights so that the outputs are what they
+#    were.
+# 3. Three inputs: parity is 1 when an odd number of them is 1. Set the weights of a network with one hidden layer by
+#    hand. Three hidden neurons are enough. (Hint: what does the number of ones have to be at least?)
+# 4. Time `layer` against `layer_by_loops` for 100 examples, 100 inputs and 100 neurons (`time.perf_counter()`).
+#    Lesson 05 measures such a ratio for convolution.
 
 # %%
 finish(

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 02  Backpropagation: by hand, by a machine of 100 lines, by minidl
 #
-# **Goal.** Derive the gradients of a two-layer network with the chain rule and train it in NumPy, in six steps; then write an
-# automatic differentiator of about 100 lines that finds the same gradients without a derivation; then do it in minidl. All three
-# must agree to $10^{-12}$.
+# **Goal.** Derive the gradients of a two-layer network with the chain rule and train it in NumPy, in six steps; then
+# write an automatic differentiator of about 100 lines that finds the same gradients without a derivation; then do it
+# in minidl. All three must agree to $10^{-12}$.
 #
 # **Needs.** Lesson 01 (layers, forward propagation); derivatives of one variable.
 #
@@ -20,11 +20,13 @@ from minidl import functional as F
 # %% [markdown]
 # ## Backpropagation is not gradient descent
 #
-# The two are often confused, so let us name them apart.
+# A reader may have met "backpropagation, also known as gradient descent". They are two things:
 #
-# - **Backpropagation** computes the gradient of the loss with respect to every weight, by the chain rule, from the output back to
-#   the input (Rumelhart, Hinton and Williams 1986; for the general method, reverse-mode differentiation, Linnainmaa 1970).
-# - **An optimizer**, such as gradient descent, uses the gradient to change the weights. Backpropagation does not care which.
+# - **Backpropagation** computes the gradient of the loss with respect to every weight, by the chain rule, from the
+#   output back to the input (Rumelhart, Hinton and Williams 1986; Goodfellow et al. 2016, chapter 6; for the general
+#   method, reverse-mode differentiation, Linnainmaa 1970).
+# - **An optimizer**, such as gradient descent, uses the gradient to change the weights. Backpropagation does not care
+#   which optimizer that is.
 #
 # ## The network and its loss
 #
@@ -60,8 +62,10 @@ def sigmoid(z):
 #
 # 1. $L$ is a mean of squares: $\bar A_2 = \frac{2}{N}(A_2 - T)$.
 # 2. $A_2 = \sigma(Z_2)$ and $\sigma' = \sigma(1 - \sigma)$: $\bar Z_2 = \bar A_2 \odot A_2 \odot (1 - A_2)$.
-# 3. $Z_2 = A_1 W_2^\top + b_2$. In coordinates $Z_{no} = \sum_h A_{nh} W_{oh} + b_o$, so
-#    $\partial L/\partial W_{oh} = \sum_n \bar Z_{no} A_{nh}$. As matrices
+# 3. $Z_2 = A_1 W_2^\top + b_2$. In coordinates $Z_{no} = \sum_h A_{nh} W_{oh} + b_o$: the weight $W_{oh}$ acts on
+#    every example $n$, the activation $A_{nh}$ on every output $o$, so that
+#    $\partial L/\partial W_{oh} = \sum_n \bar Z_{no} A_{nh}$ and
+#    $\partial L/\partial A_{nh} = \sum_o \bar Z_{no} W_{oh}$. As matrices
 #    $\bar W_2 = \bar Z_2^\top A_1$, $\;\bar b_2 = \sum_n \bar Z_{2,n}$, $\;\bar A_1 = \bar Z_2 W_2$.
 # 4. $A_1 = \tanh Z_1$ and $\tanh' = 1 - \tanh^2$: $\bar Z_1 = \bar A_1 \odot (1 - A_1^2)$.
 # 5. As in 3: $\bar W_1 = \bar Z_1^\top X$, $\;\bar b_1 = \sum_n \bar Z_{1,n}$.
@@ -71,14 +75,14 @@ def sigmoid(z):
 #
 # ## Training in six steps
 #
-# 1. **Initialize** the weights with small random numbers (all zeros would keep all hidden neurons alike for ever).
+# 1. **Initialize** the weights with random numbers (hidden neurons that start alike would stay alike for ever).
 # 2. **Forward**: propagate the inputs, and keep the activations.
 # 3. **Compare** the output with the target: the loss.
 # 4. **Backward through the output layer**: $\bar Z_2$, and from it $\bar W_2$ and $\bar b_2$.
 # 5. **Backward through the hidden layer**: $\bar A_1$, $\bar Z_1$, and from them $\bar W_1$ and $\bar b_1$.
 # 6. **Update** the weights against the gradient, $W \leftarrow W - \eta \bar W$, and go back to 2.
 #
-# Steps 2 to 5 are backpropagation; step 6 is gradient descent.
+# Step 2 is forward propagation, steps 4 and 5 are backpropagation, and step 6 is gradient descent.
 
 
 # %%
@@ -115,12 +119,12 @@ assert ((output > 0.5) == T).all()
 # ## An automatic differentiator in about 100 lines
 #
 # A `Value` holds an array, the values it was computed from, and a function that turns the gradient of the result into
-# gradients of those. Calling these functions in reverse order of computation, and adding up where a value was used more
-# than once, is backpropagation through any program.
+# gradients of those. Calling these functions in reverse order of computation, and adding up where a value was used
+# more than once, is backpropagation through any program.
 #
-# Two points need care. The order must be such that a value comes after everything that depends on it: we sort the graph
-# topologically, with a stack of our own and not by recursion, so that deep graphs do not hit Python's limit. And
-# broadcasting repeats a value, so that its gradient is a *sum* over the copies (`unbroadcast`).
+# Two points need care. The order must be such that a value comes after everything that depends on it: we sort the
+# graph topologically, with a stack of our own and not by recursion, so that deep graphs do not hit Python's limit.
+# And broadcasting repeats a value, so that its gradient is a *sum* over the copies (`unbroadcast`).
 
 
 # %%
@@ -227,8 +231,8 @@ def gradients_by_machine(weights):
 
 
 # %% [markdown]
-# `error * error` uses one value twice: its gradient is the sum of both uses. And a chain of 5,000 operations is no deeper
-# than the machine can go.
+# `error * error` uses one value twice: its gradient is the sum of both uses. And a chain of 5,000 operations is no
+# deeper than the machine can go.
 
 # %%
 x = Value(3.0)
@@ -244,8 +248,9 @@ assert x.grad == 1.0
 # %% [markdown]
 # ## minidl
 #
-# The engine of this course works on the same principle, with more operations, hand-made kernels below them, gradients of
-# any order, and checks. `requires_grad=True` marks what we want gradients for; `F.linear(x, w, b)` is $X W^\top + b$.
+# The engine of this course works on the same principle, with more operations, hand-made kernels below them, gradients
+# of any order, and checks. `requires_grad=True` marks what we want gradients for; `F.linear(x, w, b)` is
+# $x w^\top + b$.
 
 
 # %%
@@ -291,12 +296,12 @@ assert drift < 1e-12
 # %% [markdown]
 # ## The picture
 #
-# The graph that the machine walked for one example of each kind, and the loss as it falls.
+# Left: the network as a graph; above each arrow what the forward pass computes, below it what the backward pass
+# multiplies by. Right: the loss as it falls.
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4), width_ratios=(1.6, 1))
 names = ["$X$", "$Z_1$", "$A_1$", "$Z_2$", "$A_2$", "$L$"]
-_, grads = gradients_by_hand(initial_weights())
 local = [r"$XW_1^\top + b_1$", r"$\tanh$", r"$A_1W_2^\top + b_2$", r"$\sigma$", r"$\frac{1}{N}\sum(A_2 - T)^2$"]
 back = [None, r"$\odot\,(1 - A_1^2)$", r"$\cdot\, W_2$", r"$\odot\, A_2(1 - A_2)$", r"$\frac{2}{N}(A_2 - T)$"]
 for i, name in enumerate(names):
@@ -325,16 +330,18 @@ save_picture(figure, "02_backpropagation")
 #
 # - Backpropagation is the chain rule from the loss backwards; each step multiplies by a local derivative.
 # - An optimizer then uses the gradients; that is a separate matter.
-# - A differentiator needs local derivatives, a topological order, and sums where a value is used or broadcast more than once.
+# - A differentiator needs local derivatives, a topological order, and sums where a value is used or broadcast more
+#   than once.
 #
 # ## Exercises
 #
-# 1. Start from weights that are all zero. What happens to the four hidden neurons, and why?
+# 1. Start from weights that are all zero, then from weights that are all 0.5. What happens to the four hidden
+#    neurons, and why?
 # 2. Give `Value` a `relu` and an `exp`, and check both against minidl.
-# 3. Replace the squared error by the cross-entropy $-T \log A_2 - (1 - T) \log(1 - A_2)$. Show that $\bar Z_2 = (A_2 - T)/N$. Why does the
-#    network learn faster at the start, when it is very wrong?
-# 4. `Value.backward` cannot be differentiated itself, because its gradients are plain arrays. What would have to change? (Look at how
-#    `backward` is written in `minidl/functional/elementwise.py`.)
+# 3. Replace the squared error by the mean of $-T \log A_2 - (1 - T) \log(1 - A_2)$, the cross-entropy. Show that
+#    $\bar Z_2 = (A_2 - T)/N$. Why does the network learn faster at the start, when it is very wrong?
+# 4. `Value.backward` cannot be differentiated itself, because its gradients are plain arrays. What would have to
+#    change? (Look at how `backward` is written in `minidl/functional/elementwise.py`.)
 
 # %%
 finish(

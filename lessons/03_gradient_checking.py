@@ -70,8 +70,8 @@ assert solved["tanh"] < solved["nothing"] and typical["sigmoid"] < typical["noth
 # $$ \frac{f(x + h) - f(x)}{h} = f'(x) + \frac{h}{2} f''(x) + \dots, \qquad
 #    \frac{f(x + h) - f(x - h)}{2h} = f'(x) + \frac{h^2}{6} f'''(x) + \dots $$
 #
-# For the central one the even terms cancel, which makes its *truncation error* $O(h^2)$ instead of $O(h)$ for one
-# evaluation more.
+# For the central one the even terms cancel, which makes its *truncation error* $O(h^2)$ instead of $O(h)$. (The
+# price: for $n$ inputs $2n$ evaluations instead of $n + 1$, because the forward ones share $f(x)$.)
 #
 # A small $h$ makes the truncation small, but then two nearly equal numbers are subtracted. Each is known to a
 # relative precision of $\varepsilon$, the machine epsilon ($2^{-52} \approx 2.2 \cdot 10^{-16}$ in float64), so the
@@ -146,8 +146,8 @@ assert best["central, float64"][1] < 1e-10 < best["forward, float64"][1] < 1e-7 
 
 # %% [markdown]
 # Now it is clear why a check needs float64. With central differences it can tell a right gradient from a wrong one to
-# ten digits, and any step within a few powers of ten of $\sqrt[3]{\varepsilon}$ will do (`gradcheck` takes
-# $10^{-6}$). In float32 the very best step leaves four or five digits, and at $h = 10^{-6}$ there is nothing left.
+# nine or ten digits, and any step within a power of ten of $\sqrt[3]{\varepsilon}$ will do (`gradcheck` takes
+# $10^{-6}$). In float32 the very best step leaves four or five digits, and $h = 10^{-6}$ hardly one.
 # `gradcheck` therefore refuses float32. What was proven in float64 then runs in float32 with the same code.
 
 # %%
@@ -173,7 +173,8 @@ assert "float64" in refusal
 # $$ s(x) = \langle v, f(x) \rangle, \qquad \nabla s = J^\top v, $$
 #
 # so that a check is: choose $v$, and compare each element of $J^\top v$ with a central difference of $s$. That is
-# $2n$ evaluations. It takes a dozen lines.
+# $2n$ evaluations. It takes a dozen lines. We try it on the *softmax* of rows of five numbers,
+# $y_k = e^{x_k} / \sum_j e^{x_j}$, which lesson 04 needs: positive numbers that sum to 1 in each row.
 
 
 # %%
@@ -239,7 +240,7 @@ assert gradcheck(softmax_of_rows, ml.tensor(wide, requires_grad=True), mode="dir
 # $v = (1, \dots, 1)$, and there are operations for which it sees nothing. The outputs of softmax sum to 1 whatever
 # $x$ is. So $s(x)$ is constant, its gradient is 0, and a backward that returns *zero* passes. So does one that
 # forgets to multiply by the gradient that arrives: multiplying by 1 is no different from not multiplying. Batch
-# normalization, whose outputs sum to 0, has the same blind spot.
+# normalization (lesson 06), which makes the mean of its outputs 0, has the same blind spot.
 
 
 # %%
@@ -472,11 +473,11 @@ assert [name for name, (_, first, _) in seen.items() if not first] == ["Constant
 # %% [markdown]
 # Some lines of the table deserve a second look.
 #
-# - `ForgetsGy` is invisible to ones.
+# - `ForgetsGy` is invisible to ones, and only to ones.
 # - `NoSum` is caught before any check, by the engine: a gradient must have the shape of its input.
 # - `ConstantRoot` trains perfectly well. It is wrong only where gradients are themselves differentiated (a gradient
-#   penalty, Newton's method), and only `gradgradcheck` sees it. A published library has had exactly this mistake in
-#   its batch normalization.
+#   penalty, Newton's method), and only `gradgradcheck` sees it. This is an easy mistake: save the root in the
+#   forward pass as an array, read it in backward, and it is made.
 # - `gradgradcheck` alone lets most of the wrong gradients pass: it asks whether backward is differentiated correctly,
 #   whatever backward computes. The two checks belong together.
 #
@@ -679,7 +680,7 @@ save_picture(figure, "03_gradient_checking")
 # ## Summary
 #
 # - A wrong gradient often trains. Check the gradient, not the run.
-# - Central differences in float64 with $h$ near $\sqrt[3]{\varepsilon}$ are right to ten digits; float32 is not
+# - Central differences in float64 with $h$ near $\sqrt[3]{\varepsilon}$ are right to about ten digits; float32 is not
 #   enough.
 # - A check compares $J^\top v$ with differences of $\langle v, f(x) \rangle$, for *random* $v$; ones are blind where
 #   outputs sum to a constant.
@@ -695,8 +696,9 @@ save_picture(figure, "03_gradient_checking")
 # 3. Compute `squareplus` in float32 at $x = -10^4$, $b = 4$, and compare with float64. Multiply by
 #    $\sqrt{x^2 + b} - x$ above and below to find a form that is accurate for negative $x$. Why did no check complain?
 # 4. Give `Squareplus` one $b$ for each channel: $x$ of shape $(N, C)$, $b$ of shape $(C)$. What becomes of the sum?
-# 5. How many elements must a tensor have before `mode="directional"` with a tolerance of $10^{-5}$ could overlook an
-#    error of 1% in one of them?
+# 5. How many elements must a tensor have before `mode="directional"`, with a relative tolerance of $10^{-5}$, is
+#    likely to overlook an error of 1% in one of them? (Take all elements of the gradient to be about 1 in size. How
+#    large is $\langle J^\top v, u \rangle$, a sum of $n$ random terms, typically?)
 
 # %%
 finish(

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05  Convolution
 #
-# **Goal.** Understand the layer that makes image recognition work: what it computes and what it does not (it does not
+# **Goal.** Understand the convolutional layer: what it computes and what it does not (it does not
 # flip its kernel), what filters do to a photograph, sizes, channels, pooling, receptive fields; why its gradient is
 # again a convolution; and how seven nested loops become one matrix product.
 #
@@ -12,9 +12,8 @@
 # %%
 import os
 
-os.environ["OPENBLAS_NUM_THREADS"] = (
-    "1"  # must come before NumPy: matrix products in one thread, to time all rungs alike
-)
+# before NumPy is imported: matrix products in one thread, to time all rungs of the ladder alike
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import time
 import tracemalloc
@@ -48,9 +47,7 @@ def difference(a, b):
 #
 # Hubel and Wiesel (1962) found cells in the visual cortex that respond to edges at one place of the visual field.
 # Fukushima's *Neocognitron* (1980) put such cells into layers in which all cells of a kind share their weights. LeCun
-# et al. (1989, Bell Labs) trained such layers by backpropagation, and LeNet-5 (1998) read cheques with them. In 2012
-# AlexNet (Krizhevsky et al.) won the ImageNet contest. A reader may have met the statement that LeCun introduced
-# convolutional networks in 2012 at Facebook: the year belongs to AlexNet, and the idea is decades older.
+# et al. (1989, Bell Labs) trained such layers by backpropagation. Lesson 06 tells how it went on from there.
 #
 # A dense layer on an image gives every output its own weight for every pixel. A convolutional layer makes two
 # assumptions about images instead: what belongs together lies close together (each output looks through a small
@@ -120,7 +117,7 @@ assert difference(cross_correlate(image, kernel), cross_correlate(kernel, image)
 # ## Filters on a photograph
 #
 # Before networks learned their kernels, people designed them. Five classics: a *blur* weighs the neighborhood by a
-# bell (here binomial coefficients); *sharpen* adds to each pixel its difference from its neighbours; the *Sobel*
+# bell (here binomial coefficients); *sharpen* adds to each pixel its difference from its neighbors; the *Sobel*
 # kernels (1968) estimate the slope of the brightness across and down; the *Laplacian* is the sum of the second
 # derivatives. In a layer they are five output channels, and one call computes all of them. (The $3 \times 3$ ones are
 # surrounded by zeros to be of the size of the blur.)
@@ -160,10 +157,10 @@ assert np.allclose(on_flat, [1, 1, 0, 0, 0]) and np.allclose(on_ramp, [4, 4, 8, 
 # %% [markdown]
 # ## Padding, stride, dilation: how large is the output?
 #
-# *Padding* $p$ surrounds the image with $p$ rows of zeros. *Stride* $s$ moves the window by $s$ pixels at a time.
-# *Dilation* $d$ spreads the taps of the kernel $d$ pixels apart, so that it spans $d(k - 1) + 1$ pixels. The window
-# can start at $0, s, 2s, \dots$ as long as its last tap is inside the padded image: $i s + d(k - 1) \le H + 2p - 1$.
-# Counting the $i$,
+# *Padding* $p$ surrounds the image with zeros, $p$ rows or columns on every side. *Stride* $s$ moves the window by
+# $s$ pixels at a time. *Dilation* $d$ spreads the taps of the kernel $d$ pixels apart, so that it spans
+# $d(k - 1) + 1$ pixels. The window can start at $0, s, 2s, \dots$ as long as its last tap is inside the padded image:
+# $i s + d(k - 1) \le H + 2p - 1$. Counting the $i$,
 #
 # $$ H' = \left\lfloor \frac{H + 2p - d(k - 1) - 1}{s} \right\rfloor + 1. $$
 #
@@ -319,12 +316,13 @@ for name, values in by_one.items():
 for name in ("mean pooling", "max pooling"):
     assert all(pool < plain for pool, plain in zip(by_one[name][1:], by_one["subsampling"][1:], strict=True))
     assert by_one[name] == sorted(by_one[name], reverse=True)
+assert min(by_one["subsampling"]) > 0.8 * by_one["subsampling"][0]
 
 # %% [markdown]
-# The larger the window, the less a step of one pixel matters, and subsampling alone gains nothing: the tolerance
-# comes from the window, not from the smaller size. It is *local*: in the picture at the end it dwindles as the shift
-# grows to the size of the window and beyond. And it is partial: the maximum of a window still changes when its pixel
-# moves into the next window (Zhang 2019).
+# The larger the window, the less a step of one pixel matters, and subsampling alone gains next to nothing: the
+# tolerance comes from the window, not from the smaller size. It is *local*: in the picture at the end it dwindles as
+# the shift grows to the size of the window and beyond. And it is partial: the maximum of a window still changes when
+# its pixel moves into the next window (Zhang 2019).
 #
 # ## Flattening
 #
@@ -419,10 +417,10 @@ assert inner > 0.4
 #    \bar w_{uv} = \sum_{i,j} x_{i+u,\, j+v} \, \bar y_{ij}, \qquad \bar b = \sum_{i,j} \bar y_{ij}. $$
 #
 # The first has minus signs: it is a true convolution of $\bar y$ with $w$, that is, a cross-correlation with the
-# *flipped* kernel, over all overlaps ("full": padding $k - 1 - p$). The second is a cross-correlation of $x$ with
-# $\bar y$ as a large kernel. With channels, the input gradient sums over $o$ where the forward pass summed over $c$,
-# so the two axes of $w$ change places; and the weight gradient sums over the batch, which therefore takes the place
-# of the channels. All of it can be said with `F.conv2d`.
+# *flipped* kernel, over all overlaps ("full": padding $k - 1$, or $k - 1 - p$ if the forward pass padded by $p$). The
+# second is a cross-correlation of $x$ with $\bar y$ as a large kernel. With channels, the input gradient sums over
+# $o$ where the forward pass summed over $c$, so the two axes of $w$ change places; and the weight gradient sums over
+# the batch, which therefore takes the place of the channels. All of it can be said with `F.conv2d`.
 
 # %%
 padding, k = 1, 3
@@ -485,10 +483,11 @@ def conv_batched(x, w):
 
 # %% [markdown]
 # **Rung 3: one product.** Write the windows of *all* positions side by side, as the columns of one large matrix
-# ("im2col"; Chellapilla et al. 2006). Then the layer is a single matrix product, the operation on which hardware is
-# best:
+# ("im2col"; Chellapilla et al. 2006). Then the layer is a single matrix product, for which there are libraries that
+# have been tuned for decades:
 #
-# $$ \underbrace{Y}_{O \,\times\, N H' W'} = \underbrace{W}_{O \,\times\, C k k} \; \underbrace{X_\text{col}}_{C k k \,\times\, N H' W'}. $$
+# $$ \underbrace{Y}_{O \,\times\, N H' W'} = \underbrace{W}_{O \,\times\, C k k} \;
+#    \underbrace{X_\text{col}}_{C k k \,\times\, N H' W'}. $$
 
 
 # %%
@@ -505,7 +504,7 @@ def conv_im2col(x, w):
 
 # %% [markdown]
 # **Rung 4: minidl.** The column matrix holds every pixel up to $k^2$ times. For a real layer it is far larger than
-# the processor's cache, and sometimes than memory. minidl makes the columns of a few images at a time, about 1.6 MB
+# the processor's cache, and sometimes than memory. minidl makes the columns of a few images at a time, at most 1.6 MB
 # of them, in memory that it reuses, and multiplies them while they are still in the cache.
 #
 # First: are the four equal?
@@ -529,9 +528,9 @@ print(f"largest difference between the rungs, in float64: {ladder_error:.0e}")
 assert ladder_error < 1e-12
 
 # %% [markdown]
-# Then: how fast? Each rung is timed in float32, as in training, the loops on the tiny layer above, the others on one
-# of a useful size. The unit is the time of one multiply-add, of which a layer has
-# $N \cdot O \cdot H' W' \cdot C k k$. The figures are those of your machine, now.
+# Then: how fast? Each rung is timed in float32, as in training, in one thread (minidl would use all cores), the loops
+# on the tiny layer above, the others on one of a useful size. The unit is the time of one multiply-add, of which a
+# layer has $N \cdot O \cdot H' W' \cdot C k k$. The figures are those of your machine, now.
 
 
 # %%
@@ -553,6 +552,8 @@ tiny = tuple(a.astype(np.float32) for a in tiny)
 n_images = 8 if FAST else 64
 useful = tuple(rng.normal(size=shape).astype(np.float32) for shape in ((n_images, 32, 32, 32), (64, 32, 3, 3)))
 repeats = 2 if FAST else 7
+threads = ml.get_num_threads()
+ml.set_num_threads(1)
 nanoseconds = {}
 for name, fn in LADDER.items():
     layer = tiny if name == "loops" else useful
@@ -568,8 +569,8 @@ for name, ns in nanoseconds.items():
     )
 
 # %% [markdown]
-# And how much memory? `tracemalloc` counts what NumPy asks for, at the peak. (In a fresh thread, because minidl keeps
-# its block of columns from call to call, one for each thread, and we want to see it.)
+# And how much memory? `tracemalloc` counts what NumPy asks for, at the peak. (Still with one thread, and a fresh one:
+# minidl keeps a block of columns for each thread from call to call, and we want to see it being asked for.)
 
 
 # %%
@@ -591,24 +592,26 @@ print(
 vgg = 64 * 9 * 224 * 224 * 32 * 4 / 1e9
 print(f"for the second layer of VGG-16 (64 channels of 224 × 224, 32 images) the column matrix would take {vgg:.1f} GB")
 
+ml.set_num_threads(threads)
+
 assert memory["im2col"] > 0.9 * columns_size
 assert memory["minidl"] < memory["im2col"] / 3
 
 # %% [markdown]
 # ## The pictures
 #
-# First the photograph and what the filters make of it. Gray is 0 where a response can be negative. (The bright rim of
-# the edge map is the padding: for the filter the world beyond the picture is black.)
+# First the photograph and what the filters make of it. Gray is 0 where a response can be negative, white positive,
+# black negative. (The bright rim of the edge map is the padding: for the filter the world beyond the picture is
+# black.)
 
 # %%
-figure, axes = plt.subplots(2, 3, figsize=(13, 8.8))
+figure, axes = plt.subplots(2, 3, figsize=(13, 9.2), layout="constrained")
 panels = [("photograph", photo[0], 0, 1), ("blur", filtered[0], 0, 1), ("sharpen", filtered[1], 0, 1)]
 panels += [("Sobel, across", filtered[2], -2, 2), ("Laplacian", filtered[4], -0.5, 0.5)]
 panels += [(f"edges (both Sobels), max-pooled: {pooled.shape[0]} × {pooled.shape[1]}", pooled, 0, 3)]
 for ax, (title, picture, low, high) in zip(axes.flat, panels, strict=True):
     ax.imshow(picture, cmap="gray", vmin=low, vmax=high)
     ax.set(title=title, xticks=[], yticks=[])
-figure.tight_layout()
 save_picture(figure, "05_filters")
 
 # %% [markdown]
@@ -624,13 +627,13 @@ top_left.set(
     ylabel="output",
 )
 shifts = np.arange(17)
-for k, color in zip((1, 2, 4, 8), ("tab:gray", "tab:green", "tab:orange", "tab:red"), strict=True):
+for k, color, marker in zip((1, 2, 4, 8), ("tab:gray", "tab:blue", "tab:orange", "black"), "os^D", strict=True):
     top_right.plot(
         shifts,
         [change(REDUCTIONS["max pooling"], k, s) for s in shifts],
-        "o-",
         color=color,
-        markersize=4,
+        marker=marker,
+        markersize=5,
         label=f"max pooling {k} × {k}" if k > 1 else "no pooling",
     )
 top_right.set(
@@ -639,20 +642,22 @@ top_right.set(
 top_right.legend()
 drawn = bottom_left.imshow(np.sqrt(influence / influence.max()), cmap="magma")
 bottom_left.set(
-    title=f"Influence of {receptive_field} × {receptive_field} pixels on one output (root mean square)",
-    xticks=[],
-    yticks=[],
+    title=f"Influence of {receptive_field} × {receptive_field} pixels on one output",
+    xlabel="column of the receptive field",
+    ylabel="row",
 )
-figure.colorbar(drawn, ax=bottom_left)
-bars = bottom_right.barh(
-    list(nanoseconds), list(nanoseconds.values()), color=["tab:gray", "tab:green", "tab:orange", "tab:blue"]
-)
-bottom_right.bar_label(bars, [f"{ns:,.0f} ns" if ns > 10 else f"{ns:.3f} ns" for ns in nanoseconds.values()], padding=4)
+figure.colorbar(drawn, ax=bottom_left, label="root mean square, relative to the largest")
+bottom_right.plot(list(nanoseconds.values()), list(nanoseconds), "o", color="tab:blue", markersize=10)
+for name, ns in nanoseconds.items():
+    text = f"{ns:,.0f} ns" if ns > 10 else f"{ns:.3f} ns"
+    bottom_right.annotate(text, (ns, name), (10, 0), textcoords="offset points", va="center")
+bottom_right.grid(axis="y", color="lightgray")
 bottom_right.set(
-    title="Time of one multiply-add, on this machine",
+    title="Time of one multiply-add, one thread of this machine",
     xlabel="nanoseconds",
     xscale="log",
-    xlim=(None, 20 * nanoseconds["loops"]),
+    xlim=(min(nanoseconds.values()) / 3, 20 * nanoseconds["loops"]),
+    ylim=(-0.6, 3.6),
 )
 bottom_right.invert_yaxis()
 figure.tight_layout()
@@ -683,10 +688,10 @@ save_picture(figure, "05_convolution")
 #    segmentation. It is the adjoint of the convolution, not its inverse.)
 # 4. Pool the edge map with windows of 3 and a stride of 2 instead. Does the tolerance to a shift by one pixel get
 #    better than for windows of 2?
-# 5. Which is cheaper and which sees more: one layer of $7 \times 7$, or three of $3 \times 3$? Count parameters for C
-#    channels in and out, and check the receptive field with `seen_by_center`.
-# 6. Loop over the $k^2$ taps instead of the positions: `y += einsum(w[:, :, u, v], x[:, :, u:u+H', v:v+W'])`. Where
-#    does this rung stand on the ladder?
+# 5. Which is cheaper, and which sees more: one layer of $7 \times 7$, or three of $3 \times 3$? Count parameters for
+#    C channels in and out, and check the receptive field with `seen_by_center` and another `STACK`.
+# 6. Loop over the $k^2$ taps instead of the positions: with $w_{uv}$ as an $O \times C$ matrix, each adds
+#    `w[:, :, u, v] @ x[:, :, u:u+out_h, v:v+out_w].reshape(N, C, -1)` to the output. Where does this rung stand?
 
 # %%
 finish(

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 06  A convolutional network: LeNet-5 on handwritten digits
 #
-# **Goal.** Train a convolutional network on real images of digits and have it read at least 97.5 % of 1,000 images that
-# it has never seen. On the way: why convolution saves weights, what dropout and batch normalization do, why a network
-# has two modes, and what an experiment must look like before one may say that dropout or batch norm "helped".
+# **Goal.** Train a convolutional network on real images of digits and have it read at least 97.5 % of 1,000 images
+# that it has never seen. On the way: why convolution saves weights, what dropout and batch normalization do, why a
+# network has two modes, and what an experiment must look like before one may say that dropout or batch norm "helped".
 #
 # **Needs.** Lessons 04 (softmax, cross-entropy, the training loop) and 05 (convolution, pooling).
 #
-# **Time.** About a minute on two cores.
+# **Time.** One to two minutes on two cores.
 
 # %%
 import tempfile
@@ -31,13 +31,14 @@ from minidl.training import fit
 # - **1980.** Fukushima's *Neocognitron* has the architecture: layers of cells that detect one feature everywhere, in
 #   turn with layers that blur its position, after what Hubel and Wiesel had found in the visual cortex. It is not
 #   trained by backpropagation.
-# - **1989.** LeCun and colleagues at AT&T Bell Labs train such a network by backpropagation, to read ZIP codes on letters.
-# - **1998.** *LeNet-5* (LeCun, Bottou, Bengio and Haffner) reads digits; its kind went on to read bank checks in large
-#   numbers.
+# - **1989.** LeCun and colleagues at AT&T Bell Labs train such a network by backpropagation, to read ZIP codes on
+#   letters.
+# - **1998.** *LeNet-5* (LeCun, Bottou, Bengio and Haffner) reads digits. The same paper describes a system built on
+#   such networks that read bank checks commercially.
 # - **2012.** *AlexNet* (Krizhevsky, Sutskever and Hinton) wins the ImageNet contest by a wide margin: more layers,
-#   ReLU, dropout, GPUs and a million labeled images. That made the idea famous; it did not begin it. (One reads that
-#   LeCun introduced convolutional networks in 2012 at Facebook. The idea was three decades old by then, and he joined
-#   Facebook at the end of 2013.)
+#   ReLU, dropout, GPUs and a million labeled images. That made the idea famous; it did not begin it. (A reader may
+#   have met the statement that LeCun introduced convolutional networks in 2012 at Facebook. The architecture was
+#   three decades old by then, and he joined Facebook at the end of 2013.)
 #
 # ## The images
 #
@@ -60,7 +61,7 @@ assert np.bincount(test_set.labels.numpy()).tolist() == [100] * 10
 # |---|---|---|
 # | input | 32 × 32, the digit with a margin | 28 × 28; C1 adds the margin (`padding=2`) |
 # | C1 | 6 maps, 5 × 5: 28 × 28 | the same |
-# | S2 | mean of 2 × 2, times a weight, plus a bias, squashed: 14 × 14 | maximum of 2 × 2 |
+# | S2 | sum of 2 × 2, times a weight, plus a bias, squashed: 14 × 14 | maximum of 2 × 2 |
 # | C3 | 16 maps, 5 × 5, each joined to 3, 4 or 6 of the 6 maps: 10 × 10 | each joined to all 6 |
 # | S4 | as S2: 5 × 5 | maximum of 2 × 2 |
 # | C5 | 120 maps, 5 × 5, of size 1 × 1: in effect fully connected | `Flatten`, a pure reshape, and `Linear` |
@@ -71,10 +72,11 @@ assert np.bincount(test_set.labels.numpy()).tolist() == [100] * 10
 # | optimizer | stochastic Levenberg-Marquardt, diagonal | Adam |
 #
 # As everywhere in deep learning, the "convolution" is a cross-correlation: the kernel is not flipped (lesson 05).
-# Pooling picks out nothing important by itself: it makes the map smaller and its answer less sensitive to small shifts.
+# Pooling picks out nothing important by itself: it makes the map smaller and its answer less sensitive to small
+# shifts.
 #
-# Two parts are optional, for the experiment below: batch normalization after each convolution, dropout after each hidden
-# fully connected layer.
+# Two parts are optional, for the experiment below: batch normalization after each convolution, dropout after each
+# hidden fully connected layer.
 
 
 # %%
@@ -112,12 +114,12 @@ assert summary.parameters == 61_706
 # ## What convolution saves
 #
 # C1 computes 6 · 28 · 28 = 4,704 numbers from 784 pixels. A fully connected layer would have a weight for each pair,
-# 3.7 million; the convolution looks at 5 × 5 pixels at a time and uses the same 25 weights everywhere: 156 parameters,
-# biases included.
+# 3.7 million; the convolution looks at 5 × 5 pixels at a time and uses the same 25 weights everywhere: 156
+# parameters, biases included.
 #
-# Most of LeNet-5's parameters are in the layers that are fully connected. Let us take a perceptron as in lesson 04 with
-# as many in all, 78 hidden neurons. What differs between the two is not the number of parameters but what they are
-# spent on.
+# Most of LeNet-5's parameters are in the layers that are fully connected. Let us take a perceptron as in lesson 04
+# with as many in all, 78 hidden neurons. What differs between the two is not the number of parameters but what they
+# are spent on.
 
 
 # %%
@@ -139,8 +141,8 @@ assert count(perceptron()) == 62_020
 # neuron can rely on a particular other one; one may see it as training exponentially many thinned networks that share
 # their weights.
 #
-# In use, nothing is dropped, and so sums would come out larger than in training, by $1/(1-p)$. The remedy that
-# everybody uses today ("inverted" dropout) is to make up for it in training: $y = x\,m/(1-p)$ with $m = 0$ with
+# In use, nothing is dropped, and so sums would on average come out larger than in training, by the factor $1/(1-p)$.
+# The usual remedy today ("inverted" dropout) is to make up for it in training: $y = x\,m/(1-p)$ with $m = 0$ with
 # probability $p$, else 1. Then
 #
 # $$ E[y] = p \cdot 0 + (1 - p) \cdot \frac{x}{1 - p} = x, \qquad \mathrm{Var}[y] = x^2\, \frac{p}{1 - p}, $$
@@ -164,19 +166,32 @@ assert np.array_equal(layer(x).numpy(), x.numpy())
 # %% [markdown]
 # ## Batch normalization
 #
-# Each channel is brought to mean 0 and variance 1 over the batch and all pixels, then to a scale and offset of its own,
-# which are learned (Ioffe and Szegedy 2015):
+# Each channel is brought to mean 0 and variance 1 over the batch and all pixels, then to a scale and offset of its
+# own, which are learned (Ioffe and Szegedy 2015):
 #
 # $$ \hat x = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}, \qquad y = \gamma \hat x + \beta. $$
 #
-# The mean and the variance depend on every $x$ of the channel, so that the gradient comes by three ways. With a bar for the
-# mean over the channel's $M$ values and $g$ for $\partial L/\partial y$, they add up to
+# The mean and the variance depend on every $x$ of the channel, so that $x_j$ acts on every $\hat x_i$, in three ways:
+# directly, through $\mu$ and through $s = \sqrt{\sigma^2 + \epsilon}$. With $M$ values in the channel,
 #
-# $$ \frac{\partial L}{\partial x} = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}} \left( g - \bar g - \hat x\, \overline{g \hat x} \right), \qquad
+# $$ \frac{\partial \mu}{\partial x_j} = \frac1M, \qquad
+#    \frac{\partial \sigma^2}{\partial x_j} = \frac{2 (x_j - \mu)}{M}, \qquad
+#    \frac{\partial s}{\partial x_j} = \frac{1}{2s} \cdot \frac{2 (x_j - \mu)}{M} = \frac{\hat x_j}{M}, $$
+#
+# (in the second, what $\mu$ itself contributes is 0, since the deviations sum to 0) and by the quotient rule
+#
+# $$ \frac{\partial \hat x_i}{\partial x_j}
+#    = \frac{\delta_{ij} - 1/M}{s} - \frac{x_i - \mu}{s^2} \cdot \frac{\hat x_j}{M}
+#    = \frac1s \left( \delta_{ij} - \frac1M - \frac{\hat x_i \hat x_j}{M} \right), $$
+#
+# where $\delta_{ij}$ is 1 for $i = j$, else 0. Multiply by the gradient that arrives, $\gamma g_i$ with
+# $g = \partial L/\partial y$, and sum over $i$. With a bar for the mean over the channel's values,
+#
+# $$ \frac{\partial L}{\partial x} = \frac{\gamma}{s} \left( g - \bar g - \hat x\, \overline{g \hat x} \right), \qquad
 #    \frac{\partial L}{\partial \gamma} = \sum g \hat x, \qquad \frac{\partial L}{\partial \beta} = \sum g : $$
 #
-# what would move the mean or stretch the batch as a whole is taken out of the gradient, since the normalization undoes
-# it anyway.
+# what would move the mean or stretch the batch as a whole is taken out of the gradient, since the normalization
+# undoes it anyway.
 #
 # In use there may be no batch, and an answer should not depend on what else is asked at the time. So in training the
 # layer also keeps *running* statistics, $r \leftarrow 0.9\, r + 0.1\, \mu$ (for the variance with $M/(M-1)$, the
@@ -241,21 +256,25 @@ assert max(errors) < 1e-12
 assert np.abs(layer.running_mean.numpy() - mu.ravel()).max() < 0.02
 
 # %% [markdown]
-# Why it helps is less settled than that it does. The paper's reason, that the inputs of a layer keep shifting as the
-# layers below learn, did not hold up in experiments; it is rather that the loss becomes smoother, so that larger steps
-# are safe (Santurkar et al. 2018).
+# Why it helps is less settled than that it does. The paper's reason is that the inputs of a layer keep shifting as
+# the layers below learn. Santurkar et al. (2018) found little in experiments to support that; they argue that the
+# loss becomes smoother, so that larger steps are safe.
 #
 # ## Training
 #
-# The loop of lesson 04, with Adam and with a schedule for the learning rate: up to its largest value in the first 30 %
-# of the steps, then down to almost 0 (Smith and Topin 2019). The largest value, 0.01, is the best of {0.003, 0.006,
-# 0.01, 0.02, 0.04} by the accuracy on a fifth of the *training* images that was held out for this choice; its
-# lead over 0.02 is two images of 800, so that the choice is not critical.
+# The loop of lesson 04, with Adam and with a schedule for the learning rate: up to its largest value in the first
+# three tenths of the steps, then down to almost 0 (Smith and Topin 2019). The largest value, 0.01, is the best of
+# {0.003, 0.006, 0.01, 0.02, 0.04} by the accuracy on a fifth of the *training* images that was held out for this
+# choice. The five came within about one percentage point of each other there, so that the choice is not critical.
+#
+# The perceptron of the same size is trained at three rates, and we keep the one that does best *on the test set*.
+# That would be cheating in its favor if we were to report its accuracy as a result; as the rival it may have the
+# advantage.
 
 
 # %%
 def learn(model, data, epochs, seed=0, rate=0.01, progress=False):
-    """Train, and measure on the test set after each epoch, for the curves only: no decision depends on it."""
+    """Train, and measure on the test set after each epoch; for LeNet-5, no decision depends on that."""
     loader = DataLoader(data, batch_size=64, shuffle=True, generator=ml.Generator(seed))
     optimizer = optim.Adam(model.parameters(), lr=rate)
     return fit(
@@ -279,18 +298,21 @@ history = learn(model, train_set, EPOCHS, progress=True)
 test_accuracy = history[-1]["val_accuracy"]
 print(f"LeNet-5 with batch norm: {test_accuracy:.1%} of {len(test_set)} test images right")
 
-ml.manual_seed(0)
-mlp = perceptron()
-mlp_accuracy = learn(mlp, train_set, EPOCHS)[-1]["val_accuracy"]
-print(f"perceptron of the same size: {mlp_accuracy:.1%}")
+rivals = {}
+for rate in (0.003, 0.01, 0.03):
+    ml.manual_seed(0)
+    rival = perceptron()
+    rivals[rate] = learn(rival, train_set, EPOCHS, rate=rate)[-1]["val_accuracy"], rival
+    print(f"perceptron of the same size, rate {rate:5g}: {rivals[rate][0]:.1%}")
+mlp_accuracy, mlp = max(rivals.values(), key=lambda result: result[0])
 
 assert test_accuracy >= GATE
-assert 1 - test_accuracy < 0.5 * (1 - mlp_accuracy)  # less than half the errors
+assert 1 - test_accuracy < (0.8 if FAST else 0.5) * (1 - mlp_accuracy)  # in the full run, less than half the errors
 
 # %% [markdown]
 # What does the perceptron lack? It treats pixels as 784 unrelated numbers: shift a digit by two pixels, and for the
-# perceptron it is another input altogether. A convolution gives the same answer, shifted, and pooling forgives a pixel
-# or two. Neither network has seen shifted digits in training.
+# perceptron it is another input altogether. A convolution gives the same answer, shifted, and pooling forgives a part
+# of the shift. Neither network has seen shifted digits in training.
 
 # %%
 shifts = range(5)
@@ -367,27 +389,29 @@ effects = {name: compare(name, "plain") for name in ("dropout", "batch norm", "b
 effect_at_low_rate = compare("batch norm, low rate", "plain, low rate")
 
 assert FAST or effect_at_low_rate > 3 * chance
+assert FAST or max(abs(effect) for effect in effects.values()) < 0.02
+assert FAST or in_training["dropout"] < in_training["plain"]
 assert FAST or final["batch norm, low rate"].min() > final["plain, low rate"].max()
 
 # %% [markdown]
-# What may one conclude? At the rate 0.01 the four lie within about one percentage point. The largest differences are
-# two or three times what chance alone would give, and from three seeds that is a hint, not a finding. At the low rate
-# batch norm is worth several points, far more than chance. So what it does for this network is to let it learn well
-# over a wide range of learning rates (the dashed green curve in the picture lies near the solid ones, the dashed blue
-# one does not); where the rate suits the plain network too, little is left to gain. Had we tried the low rate alone, we
-# should have praised batch norm for what a better rate does as well.
+# What may one conclude? At the rate 0.01 each variant lies within two percentage points of the plain network. With
+# three seeds even the estimate of chance is rough, so a difference of two or three standard deviations is a hint, not
+# a finding. At the low rate batch norm is worth far more than chance. So what it does for this network, in five
+# epochs, is to let it learn well at both of these learning rates (the dashed green curve in the picture ends near the
+# solid ones, the dashed blue one well below); where the rate suits the plain network too, little is left to gain. Had
+# we tried the low rate alone, we should have praised batch norm for what a better rate does as well.
 #
-# Dropout lowers the accuracy on the training images as they pass, which is measured while neurons are being dropped,
-# and hardly changes that on the test set. It was made for networks that overfit badly: AlexNet has it in two layers
-# with nine tenths of its 60 million parameters.
+# Dropout lowers the accuracy on the training images as they pass, which is measured while neurons are being dropped;
+# on the test set it gains or loses little here. It was made for networks that overfit badly: AlexNet has it in two
+# fully connected layers, which hold nine tenths of its 60 million parameters.
 #
 # ## Two modes
 #
-# Dropout and batch norm do something else in training than in use: `model.train()` and `model.eval()` say which. (This
-# is a setting of its own: `no_grad()` only stops the recording of the graph.) What if one forgets `eval()`? Three
-# cases: dropout goes on dropping; batch norm takes the statistics of whatever is in the batch, which does little harm
-# if the batch is large and mixed, and much if all its images are of one class; and, unseen, its running statistics
-# move.
+# Dropout and batch norm do something else in training than in use: `model.train()` and `model.eval()` say which.
+# (This is a setting of its own: `no_grad()` only stops the recording of the graph.) What if one forgets `eval()`?
+# Three cases: dropout goes on dropping; batch norm takes the statistics of whatever is in the batch, which does
+# little harm if the batch is large and mixed, and much if all its images are of one class; and, unseen, its running
+# statistics move.
 
 
 # %%
@@ -474,7 +498,8 @@ epochs = np.arange(1, ABLATION_EPOCHS + 1)
 for name, found in curves.items():
     color = f"C{list(RUNS).index(name.removesuffix(', low rate'))}"
     style = "--" if name.endswith("low rate") else "-"
-    axes.plot(epochs, 100 * found.mean(axis=0), style, color=color, marker=".", label=name)
+    marker = "osD^"[int(color[1])]
+    axes.plot(epochs, 100 * found.mean(axis=0), style, color=color, marker=marker, markersize=5, label=name)
     axes.fill_between(epochs, 100 * found.min(axis=0), 100 * found.max(axis=0), color=color, alpha=0.12)
 axes.set(title=f"LeNet-5 on {ABLATION_IMAGES:,} images: mean and range of {SEEDS} seeds", xlabel="epoch")
 axes.set(ylabel="test accuracy in %", xticks=epochs, ylim=None if FAST else (75, 100))
@@ -515,18 +540,20 @@ save_picture(figure, "06_convolutional_network")
 # %% [markdown]
 # ## Summary
 #
-# - Convolution spends its parameters on local features, the same everywhere; at equal size LeNet-5 makes less than half
-#   as many errors as a perceptron, and is far more tolerant of shifts.
+# - Convolution spends its parameters on local features, the same everywhere; at equal size LeNet-5 with batch norm
+#   makes less than half as many errors as a perceptron, and is far more tolerant of shifts.
 # - Inverted dropout keeps the expectation in training and does nothing in use.
-# - Batch norm uses the batch's statistics in training, running ones in use, and makes the learning rate matter less.
-# - `model.eval()` before use. A network evaluated in training mode still answers, only worse.
+# - Batch norm uses the batch's statistics in training, running ones in use, and made the learning rate matter less
+#   here.
+# - `model.eval()` before use. A network evaluated in training mode still answers, but its answers may depend on
+#   chance or on the rest of the batch.
 # - Repeat over seeds, look at the spread, and only then say which variant is better.
 #
 # ## Exercises
 #
 # 1. Why is the bias of a convolution of no use before batch norm? Leave it out (`bias=False`) and train again.
-# 2. Put the mean back in place of the maximum (`nn.AvgPool2d`) and tanh in place of ReLU, as in 1998. What changes, and
-#    is it more than the spread between seeds?
+# 2. Put the mean back in place of the maximum (`nn.AvgPool2d`) and tanh in place of ReLU, as in 1998. What changes,
+#    and is it more than the spread between seeds?
 # 3. Train with 100, 300, 1,000 and 4,000 images, with and without dropout. Where does dropout help most?
 # 4. Train LeNet-5 with batches of 4 and of 2, with and without batch norm. Why does it suffer? Try `nn.GroupNorm`.
 # 5. Take a perceptron's first layer and show its 78 weight vectors as images. Do they look like the filters of C1?

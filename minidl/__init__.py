@@ -210,6 +210,30 @@ int64, int32, int16, int8, uint8 = (_np.dtype(_name) for _name in ("int64", "int
 bool = _np.dtype("bool")
 device = Device
 
+__all__ = [
+    "Device", "Generator", "Tensor", "abs", "adaptive_avg_pool1d", "adaptive_max_pool1d", "add", "addmm", "all",
+    "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "argsort", "autograd", "avg_pool1d",
+    "bilinear", "bincount", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool",
+    "broadcast_tensors", "broadcast_to", "cat", "ceil", "celu", "chunk", "clamp", "clip", "clone", "concat",
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cos",
+    "cosine_similarity", "cumprod", "cumsum", "data", "device", "diag", "diagonal", "div", "dot", "einsum", "empty",
+    "empty_like", "enable_grad", "eq", "equal", "erf", "errors", "exp", "expm1", "eye", "flatten", "flip",
+    "float16", "float32", "float64", "floor", "floor_divide", "from_numpy", "full", "full_like", "functional",
+    "gather", "ge", "get_num_threads", "get_random_state", "grad", "gt", "hstack", "index_select", "int16", "int32",
+    "int64", "int8", "is_grad_enabled", "isclose", "isfinite", "isinf", "isnan", "le", "linspace", "load", "log",
+    "log10", "log1p", "log2", "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp",
+    "lt", "manual_seed", "masked_fill", "masked_select", "matmul", "max", "max_pool1d", "max_pool2d", "max_pool3d",
+    "maximum", "mean", "meshgrid", "metrics", "min", "minimum", "mm", "movedim", "mul", "mv", "narrow", "ne", "neg",
+    "nn", "no_grad", "nonzero", "norm", "normal", "ones", "ones_like", "optim", "outer", "pad", "pairwise_distance",
+    "permute", "pixel_shuffle", "pixel_unshuffle", "pow", "prelu", "prod", "rand", "rand_like", "randint", "randn",
+    "randn_like", "randperm", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave", "reshape", "roll",
+    "round", "rsqrt", "save", "scatter_add", "select", "selu", "set_grad_enabled", "set_num_threads",
+    "set_random_state", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack",
+    "std", "sub", "sum", "swapaxes", "t", "take_along_dim", "tanh", "tensor", "tile", "topk", "trace", "training",
+    "transpose", "tril", "triu", "trunc", "uint8", "unbind", "unflatten", "unique", "unsqueeze", "var", "vstack",
+    "weights", "where", "zeros", "zeros_like",
+]  # fmt: skip
+
 _LATER = ("data", "metrics", "training", "weights")
 
 
@@ -223,4 +247,4 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LATER, "load", "save"])
+    return sorted({*globals(), *__all__})

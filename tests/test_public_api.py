@@ -1,6 +1,7 @@
 """The names that the documentation promises exist, in every form that PyTorch has."""
 
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,6 +102,15 @@ def test_names_of_pytorch_are_in_the_same_places():
     missing += [f"ml.{n}" for n in tensor_functions if hasattr(torch, n) and not hasattr(ml, n)]
     missing += [f"Tensor.{n}" for n in tensor_functions if not hasattr(Tensor, n)]
     assert missing == []
+
+
+def test_type_checkers_are_told_that_there_are_types():
+    assert (Path(ml.__file__).parent / "py.typed").is_file()
+
+
+def test_everything_listed_is_there():
+    for name in ml.__all__:
+        getattr(ml, name)
 
 
 def test_the_example_of_the_front_page():

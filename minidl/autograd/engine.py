@@ -9,9 +9,9 @@ import numpy as np
 
 from ..backend import array_module
 from ..errors import ArgumentTypeError, DeviceError, DtypeError, GradientError, ShapeError
-from .function import Function, _edge, _wrap
+from .function import Function, _edge
 from .grad_mode import GradMode
-from .tensor import Tensor
+from .tensor import Tensor, _wrap
 
 
 def backward(root: Tensor, gradient: Tensor | None, *, retain_graph: bool | None, create_graph: bool) -> None:
@@ -50,17 +50,16 @@ def grad(
     for i, target in enumerate(targets):
         if not target._requires_grad:
             raise GradientError(
-                f"grad: input {i} (shape {target.shape}) does not require a gradient; set requires_grad before it is "
-                "used"
+                f"grad: input {i} (shape {target.shape}) does not require a gradient; "
+                "set requires_grad before it is used"
             )
     seeds = [(root, _seed(root, cotangent, "grad")) for root, cotangent in zip(roots, cotangents, strict=True)]
     found = run(seeds, targets, create_graph=create_graph, retain_graph=_default(retain_graph, create_graph))
     for i, gradient in enumerate(found):
         if gradient is None and not allow_unused:
             raise GradientError(
-                f"grad: the outputs do not depend on input {i} (shape {targets[i].shape}); pass allow_unused=True to "
-                "get "
-                "None for it"
+                f"grad: the outputs do not depend on input {i} (shape {targets[i].shape}); "
+                "pass allow_unused=True to get None for it"
             )
     return tuple(None if gradient is None else _unshared(gradient, create_graph) for gradient in found)
 
@@ -118,28 +117,26 @@ def run(
 
 def _topological_order(roots: list[Any], barrier: Set[Function]) -> list[Any]:
     """Nodes and leaves reachable from the roots, each after all that depend on it; counted, not recursive."""
+    sources: dict[Any, list[Any]] = {}
     dependents: dict[Any, int] = dict.fromkeys(roots, 0)
     stack = list(dependents)
     while stack:
         node = stack.pop()
-        for edge in () if node in barrier else node.edges:
-            if edge is not None:
-                source = edge[0]
-                if source not in dependents:
-                    dependents[source] = 0
-                    stack.append(source)
-                dependents[source] += 1
+        sources[node] = [] if node in barrier else [edge[0] for edge in node.edges if edge is not None]
+        for source in sources[node]:
+            if source not in dependents:
+                dependents[source] = 0
+                stack.append(source)
+            dependents[source] += 1
     order = []
     stack = [node for node, count in dependents.items() if count == 0]
     while stack:
         node = stack.pop()
         order.append(node)
-        for edge in () if node in barrier else node.edges:
-            if edge is not None:
-                source = edge[0]
-                dependents[source] -= 1
-                if dependents[source] == 0:
-                    stack.append(source)
+        for source in sources[node]:
+            dependents[source] -= 1
+            if dependents[source] == 0:
+                stack.append(source)
     return order
 
 
@@ -232,9 +229,8 @@ def _seed(root: Tensor, gradient: Any, op: str) -> Tensor:
     """The gradient to start from at an output, checked."""
     if not root._requires_grad:
         raise GradientError(
-            f"{op}: the tensor (shape {root.shape}) does not require a gradient and was not made by an operation that "
-            "does; "
-            "set requires_grad=True on what you want gradients for, and compute outside no_grad()"
+            f"{op}: the tensor (shape {root.shape}) does not require a gradient and was not made by an operation "
+            "that does; set requires_grad=True on what you want gradients for, and compute outside no_grad()"
         )
     if gradient is None:
         if root.data.size != 1:

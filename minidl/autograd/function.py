@@ -11,7 +11,7 @@ import numpy as np
 from ..backend import array_module, device_of, is_array
 from ..errors import ArgumentTypeError, DeviceError, DtypeError, GradientError, InPlaceError, NotTwiceDifferentiable
 from .grad_mode import _mode, enable_grad, is_grad_enabled
-from .tensor import Tensor
+from .tensor import Tensor, _wrap
 
 Edge = tuple[Any, int]  # (Function, output index) or (leaf Tensor, 0)
 
@@ -33,8 +33,9 @@ class Function:
         def forward(self, *arrays):  -> an array or a tuple of arrays; pure, nothing is mutated
         def backward(self, *gys):    -> for each input a Tensor, or None where ``needs_input_grad`` is False
 
-    ``backward`` takes one Tensor for each output (zeros where it went unused), works on Tensors, and is itself recorded
-    under ``create_graph``, which is how gradients of any order come about. It may return a bare Tensor for one input.
+    ``backward`` takes one Tensor for each output (zeros where it went unused, None where it is not floating-point),
+    works on Tensors, and is itself recorded under ``create_graph``, which is how gradients of any order come about. It
+    may return a bare Tensor for one input.
 
     Class attributes:
         saves_inputs, saves_outputs: the positions that backward reads through ``inputs`` and ``output(i)``; None means
@@ -149,25 +150,23 @@ class Function:
 
     def _refuse(self, value: Any, position: int) -> None:
         raise ArgumentTypeError(
-            f"{self.name}: input {position} must be a Tensor, got {type(value).__name__}; wrap data with "
-            "minidl.tensor(...), "
-            "and pass settings by keyword"
+            f"{self.name}: input {position} must be a Tensor, got {type(value).__name__}; "
+            "wrap data with minidl.tensor(...), and pass settings by keyword"
         )
 
     def _check_alike(self, arrays: list[Any]) -> None:
         """One float dtype and one device in an operation: nothing is promoted or moved behind the user's back."""
-        kind, dtype = type(arrays[0]), arrays[0].dtype
+        dtype = arrays[0].dtype
         for array in arrays:
-            if type(array) is not kind or array.dtype is not dtype:
+            if type(array) is not np.ndarray or array.dtype is not dtype:
                 break
         else:
-            if kind is np.ndarray:
-                return
+            return
         devices = [device_of(array) for array in arrays]
         if any(device != devices[0] for device in devices):
             raise DeviceError(
-                f"{self.name}: inputs are on different devices ({', '.join(map(str, devices))}); move them with "
-                ".to(device)"
+                f"{self.name}: inputs are on different devices ({', '.join(map(str, devices))}); "
+                "move them with .to(device)"
             )
         dtypes = [array.dtype for array in arrays if array.dtype.kind == "f"]
         if any(dtype != dtypes[0] for dtype in dtypes):
@@ -233,9 +232,8 @@ class Function:
                 version, source = source._versions[0], source.edges[0][0]  # type: ignore[index]
             if isinstance(source, Tensor) and source._version != version and _overlap(array, source.data):
                 raise InPlaceError(
-                    f"backward: a tensor of shape {array.shape} that {self.name} has saved was changed in place since "
-                    "the "
-                    "forward pass (by an optimizer step?); run the forward pass again before backward"
+                    f"backward: a tensor of shape {array.shape} that {self.name} has saved was changed in place "
+                    "since the forward pass (by an optimizer step?); run the forward pass again before backward"
                 )
 
     def release(self) -> None:
@@ -253,7 +251,8 @@ class FusedFunction(Function):
 
     Subclasses define ``forward``, ``backward_array(*gys)`` (arrays in, arrays out: what training runs), and
     ``composite(*inputs)`` (Tensors in, Tensors out, from simpler operations), whose own backward is taken under
-    ``create_graph``. Without a composite that raises NotTwiceDifferentiable.
+    ``create_graph``. Without a composite that raises NotTwiceDifferentiable. The composite starts from all of the
+    inputs, so ``saves_inputs`` must name every one of them, or be None, even where ``backward_array`` reads fewer.
     """
 
     def backward_array(self, *gys: Any) -> Any:
@@ -277,7 +276,13 @@ class FusedFunction(Function):
         """Differentiate the composite, from its outputs to proxies of the inputs and no further."""
         from .engine import run
 
-        proxies = [Alias()(x) if x._requires_grad else x for x in self.inputs]
+        inputs = self.inputs
+        if len(inputs) != len(self.edges) or any(x is None for x in inputs):
+            raise NotTwiceDifferentiable(
+                f"{self.name}: the composite starts from all {len(self.edges)} inputs, but saves_inputs is "
+                f"{self.saves_inputs}; name every one of them there, or set it to None"
+            )
+        proxies = [Alias()(x) if x._requires_grad else x for x in inputs]
         with enable_grad():
             outputs = self.composite(*proxies)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -308,13 +313,3 @@ def _edge(x: Tensor) -> Edge:
 
 def _overlap(a: Any, b: Any) -> bool:
     return bool(array_module(a).may_share_memory(a, b))
-
-
-def _wrap(array: Any) -> Tensor:
-    """A Tensor around an array that an operation made: no questions asked, for speed."""
-    y = Tensor.__new__(Tensor)
-    y.data = array
-    y.grad = y.grad_fn = y._hooks = None
-    y._output_index = y._version = 0
-    y._requires_grad = False
-    return y

@@ -183,18 +183,13 @@ def _check(point: _Point, eps: float, atol: float, rtol: float, mode: str) -> No
         )
     cotangents = [rng.standard_normal(y.shape) for y in ys]
     given = [Tensor(to_device(v.copy(), y.device)) for v, y in zip(cotangents, ys, strict=True)]
-    pairs = [(y, v) for y, v in zip(ys, given, strict=True) if y.requires_grad]
+    roots, seeds = zip(*((y, v) for y, v in zip(ys, given, strict=True) if y.requires_grad), strict=True)
 
     def gradients(retain_graph: bool) -> list[np.ndarray]:
-        found = grad(
-            [y for y, _ in pairs],
-            point.variables,
-            [v for _, v in pairs],
-            retain_graph=retain_graph,
-            allow_unused=True,
-        )
-        pairs_found = zip(found, point.variables, strict=True)
-        return [np.zeros(x.shape) if g is None else to_numpy(g.data) for g, x in pairs_found]
+        found = grad(roots, point.variables, seeds, retain_graph=retain_graph, allow_unused=True)
+        return [
+            np.zeros(x.shape) if g is None else to_numpy(g.data) for g, x in zip(found, point.variables, strict=True)
+        ]
 
     value = _dot(cotangents, ys)
     analytic, again = gradients(True), gradients(False)
@@ -256,11 +251,10 @@ def _compare_elements(
             worst = np.unravel_index(np.argmax(np.where(np.isnan(excess), np.inf, excess)), x.shape)
             index = tuple(int(i) for i in worst)
             raise GradcheckError(
-                f"{point.op}: the gradient of {name} is wrong in {wrong.sum()} of {wrong.size} elements, worst at "
-                "index "
-                f"{index}: analytic {gradient[index]:.10g}, numeric {numeric[index]:.10g} "
-                f"(difference {abs(gradient[index] - numeric[index]):.3g}, tolerance "
-                f"{atol + rtol * abs(numeric[index]):.3g})"
+                f"{point.op}: the gradient of {name} is wrong in {wrong.sum()} of {wrong.size} elements, "
+                f"worst at index {index}: analytic {gradient[index]:.10g}, numeric {numeric[index]:.10g} "
+                f"(difference {abs(gradient[index] - numeric[index]):.3g}, "
+                f"tolerance {atol + rtol * abs(numeric[index]):.3g})"
             )
 
 
@@ -314,7 +308,6 @@ def _derivative(along: Callable[[float], float], center: float, eps: float, wher
         if abs(right - left) > scale or abs((right + left) / 2 - central) > scale:
             raise GradcheckError(
                 f"{where}: the function has a kink or a jump there: its derivative is {left:.6g} from below, "
-                f"{right:.6g} "
-                f"from above, {central:.6g} over a step of {eps:g}; move the input away from it"
+                f"{right:.6g} from above, {central:.6g} over a step of {eps:g}; move the input away from it"
             )
     return central

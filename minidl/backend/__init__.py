@@ -9,6 +9,7 @@ from .device import Device, cuda_is_available
 from .random import (
     STREAM_NAMES,
     Generator,
+    check_generator,
     get_random_state,
     manual_seed,
     set_random_state,
@@ -22,6 +23,7 @@ __all__ = [
     "Device",
     "Generator",
     "array_module",
+    "check_generator",
     "cuda_is_available",
     "device_of",
     "get_num_threads",

@@ -32,8 +32,3 @@ def require_cupy() -> ModuleType:
     if isinstance(found, str):
         raise DeviceError(f"device 'cuda' is not available: {found}; {_REMEDY}")
     return found
-
-
-def cupy_is_usable() -> bool:
-    """Whether CuPy imports and sees at least one CUDA device."""
-    return not isinstance(import_cupy(), str)

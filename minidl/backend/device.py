@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from ..errors import ArgumentTypeError, DeviceError
-from ._cupy import cupy_is_usable, require_cupy
+from ._cupy import import_cupy, require_cupy
 
 
 class Device:
@@ -61,4 +61,4 @@ CPU = Device("cpu")
 
 def cuda_is_available() -> bool:
     """Whether CuPy imports here and sees at least one CUDA device."""
-    return cupy_is_usable()
+    return not isinstance(import_cupy(), str)

@@ -68,6 +68,13 @@ class Generator:
             raise ArgumentError(f"Generator.set_state: not a state made by Generator.get_state ({error})") from None
 
 
+def check_generator(generator: Generator | None, op: str) -> Generator | None:
+    """The generator, if it is one or None."""
+    if generator is not None and not isinstance(generator, Generator):
+        raise ArgumentTypeError(f"{op}: generator must be a minidl.Generator or None, got {type(generator).__name__}")
+    return generator
+
+
 def _check_seed(seed: int) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise ArgumentTypeError(f"a seed is an integer, got {seed!r} of type {type(seed).__name__}")

@@ -16,16 +16,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from ..backend import Generator, stream
-from ..errors import ArgumentTypeError
 
 _current = threading.local()
-
-
-def check_generator(generator: Generator | None, op: str) -> Generator | None:
-    """The generator, if it is one or None."""
-    if generator is not None and not isinstance(generator, Generator):
-        raise ArgumentTypeError(f"{op}: generator must be a minidl.Generator or None, got {type(generator).__name__}")
-    return generator
 
 
 @contextmanager

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
-from ..backend import Generator, array_module, is_array, stream
+from ..backend import Generator, array_module, check_generator, is_array, stream
 from ..errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
-from ._random import check_generator
 
 
 class Dataset:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Generator, stream
+from ..backend import Generator, check_generator, stream
 from ..errors import ArgumentError, ArgumentTypeError, StateDictError
-from ._random import check_generator, own_stream
+from ._random import own_stream
 from .collate import default_collate
 from .dataset import Subset, TensorDataset, check_indices
 from .sampler import RandomSampler, SequentialSampler

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Generator, stream
+from ..backend import Generator, check_generator, stream
 from ..errors import ArgumentError
-from ._random import check_generator
 
 
 class SequentialSampler:

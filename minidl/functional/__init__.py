@@ -201,3 +201,33 @@ from .unfold import fold, unfold
 from .unpool import max_unpool1d, max_unpool2d, max_unpool3d
 
 _methods.attach()
+
+__all__ = [
+    "abs", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+    "adaptive_max_pool2d", "adaptive_max_pool3d", "add", "addmm", "affine_grid", "all", "allclose", "alpha_dropout",
+    "amax", "amin", "any", "arange", "argmax", "argmin", "argsort", "avg_pool1d", "avg_pool2d", "avg_pool3d",
+    "batch_norm", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "bincount", "bitwise_and",
+    "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "broadcast_tensors", "broadcast_to", "cat", "ceil", "celu",
+    "chunk", "clamp", "clone", "contiguous", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d", "cos", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "cumprod", "cumsum",
+    "diag", "diagonal", "dice_loss", "div", "dot", "dropout", "dropout1d", "dropout2d", "dropout3d", "einsum",
+    "elu", "embedding", "empty", "empty_like", "eq", "equal", "erf", "exp", "expand", "expand_as", "expm1", "eye",
+    "feature_alpha_dropout", "flatten", "flip", "floor", "floor_divide", "fold", "from_numpy", "full", "full_like",
+    "gather", "ge", "gelu", "getitem", "grid_sample", "group_norm", "gt", "hardsigmoid", "hardswish", "hardtanh",
+    "hinge_embedding_loss", "hstack", "huber_loss", "index_select", "instance_norm", "interpolate", "isclose",
+    "isfinite", "isinf", "isnan", "kl_div", "l1_loss", "layer_norm", "le", "leaky_relu", "linear", "linspace",
+    "local_response_norm", "log", "log10", "log1p", "log2", "log_softmax", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "logsigmoid", "logsumexp", "lp_pool1d", "lp_pool2d", "lp_pool3d", "lt",
+    "margin_ranking_loss", "masked_fill", "masked_select", "matmul", "max", "max_pool1d", "max_pool2d",
+    "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d", "maximum", "mean", "meshgrid", "min", "minimum",
+    "mish", "mm", "movedim", "mse_loss", "mul", "multi_margin_loss", "mv", "narrow", "ne", "neg", "nll_loss",
+    "nonzero", "norm", "normal", "normalize", "one_hot", "ones", "ones_like", "outer", "pad", "pairwise_distance",
+    "permute", "pixel_shuffle", "pixel_unshuffle", "pow", "prelu", "prod", "rand", "rand_like", "randint", "randn",
+    "randn_like", "randperm", "ravel", "reciprocal", "relu", "relu6", "remainder", "repeat", "repeat_interleave",
+    "reshape", "rms_norm", "roll", "round", "rsqrt", "scatter_add", "select", "selu", "sigmoid",
+    "sigmoid_focal_loss", "sign", "silu", "sin", "smooth_l1_loss", "softmax", "softmin", "softplus", "softsign",
+    "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "swapaxes", "t", "take_along_dim",
+    "tanh", "tensor", "threshold", "tile", "to", "topk", "trace", "transpose", "tril", "triplet_margin_loss",
+    "triu", "trunc", "unbind", "unflatten", "unfold", "unique", "unsqueeze", "var", "view", "view_as", "vstack",
+    "where", "zeros", "zeros_like",
+]  # fmt: skip

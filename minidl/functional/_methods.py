@@ -45,11 +45,11 @@ METHODS: dict[Any, str] = {
     layout: "expand_as movedim ravel repeat_interleave select swapaxes tile view_as",
     linalg: "addmm bmm dot matmul mm mv outer",
     ordering: "argsort bincount sort topk unique",
-    reductions: ("all amax amin any argmax argmin cumprod cumsum logsumexp max mean min norm prod std sum var"),
+    reductions: "all amax amin any argmax argmin cumprod cumsum logsumexp max mean min norm prod std sum var",
     selection: "masked_fill nonzero",
     shape: (
-        "chunk flatten flip narrow permute repeat reshape roll split squeeze t transpose unbind unflatten unsqueeze "
-        "view"
+        "chunk flatten flip narrow permute repeat reshape roll split squeeze t transpose unbind unflatten "
+        "unsqueeze view"
     ),
     softmax: "log_softmax softmax",
 }

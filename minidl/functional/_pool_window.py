@@ -7,10 +7,7 @@ from typing import Any
 
 from ..autograd import Tensor
 from ..errors import ArgumentError, ShapeError
-from ._shared import ntuple
-
-Ints = int | Sequence[int]
-Size = tuple[int, ...]
+from ._shared import Ints, Size, ntuple
 
 
 def check_rank(x: Tensor, dims: int, op: str) -> None:

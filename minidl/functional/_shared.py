@@ -10,7 +10,9 @@ import numpy as np
 from ..autograd import Tensor, as_tensor, check_tensor
 from ..errors import ArgumentError, ArgumentTypeError, DtypeError, OutOfRangeError
 
-Dims = int | Sequence[int] | None
+Size = tuple[int, ...]
+Ints = int | Sequence[int]  # a setting: one for all spatial dimensions, or one for each
+Dims = Ints | None
 
 
 def operands(a: Any, b: Any, op: str) -> tuple[Tensor, Tensor]:
@@ -55,6 +57,18 @@ def check_integer(value: Any, op: str, name: str) -> int:
     return int(value)
 
 
+def integers(values: tuple[Any, ...], op: str, keyword: Any = None) -> tuple[int, ...]:
+    """Sizes given one by one, as one sequence, or by keyword."""
+    if keyword is not None:
+        values = (*values, keyword)
+    if len(values) == 1 and isinstance(values[0], Sequence):
+        values = tuple(values[0])
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise ArgumentTypeError(f"{op}: sizes must be integers, got {values}")
+    return tuple(int(value) for value in values)
+
+
 def check_number(value: Any, op: str, name: str) -> float:
     """`value` as a Python float, which promotes no array, if it is a real number; else ArgumentTypeError."""
     if not isinstance(value, int | float | np.integer | np.floating):
@@ -74,8 +88,8 @@ def normalize_dim(dim: Any, ndim: int, op: str) -> int:
     dim = check_integer(dim, op, "dim")
     if not -max(ndim, 1) <= dim < max(ndim, 1):
         raise OutOfRangeError(
-            f"{op}: dim {dim} is out of range for a tensor of {ndim} dimensions; expected {-max(ndim, 1)} to "
-            f"{max(ndim, 1) - 1}"
+            f"{op}: dim {dim} is out of range for a tensor of {ndim} dimensions; "
+            f"expected {-max(ndim, 1)} to {max(ndim, 1) - 1}"
         )
     return dim % max(ndim, 1)
 

@@ -8,23 +8,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from .. import kernels
-from ..autograd import Function, FusedFunction, Tensor, check_tensor
+from ..autograd import FusedFunction, Tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentError, ShapeError
 from ._shared import check_number, require_floating
-from .elementwise import abs, clamp, erf, exp, sigmoid, tanh
+from .elementwise import _OfInput, abs, clamp, erf, exp, sigmoid, tanh
 from .selection import masked_fill, where
 from .shape import reshape
-
-
-class _OfInput(Function):
-    """Backward multiplies gy by a derivative that is written from the input."""
-
-    saves_inputs = (0,)
-    saves_outputs = ()
 
 
 class _Gated(FusedFunction):
@@ -34,15 +25,13 @@ class _Gated(FusedFunction):
     saves_outputs = ()
 
     def forward(self, x: Any) -> Any:
-        with np.errstate(over="ignore", invalid="ignore"):
-            gate = self.gate(x)
-            self.save(gate)
-            return x * gate
+        gate = self.gate(x)
+        self.save(gate)
+        return x * gate
 
     def backward_array(self, gy: Any) -> Any:
         (x,), (gate,) = self.input_arrays, self.saved
-        with np.errstate(over="ignore", invalid="ignore"):
-            return gy * (gate + x * self.gate_derivative(x, gate))
+        return gy * (gate + x * self.gate_derivative(x, gate))
 
     def gate(self, x: Any) -> Any:
         """The factor of x."""

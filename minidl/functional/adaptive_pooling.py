@@ -10,8 +10,8 @@ from typing import Any
 
 from .. import kernels
 from ..autograd import Function, Tensor, check_tensor
-from ._pool_window import Size, adaptive_size
-from ._shared import require_floating
+from ._pool_window import adaptive_size
+from ._shared import Size, require_floating
 from .unpool import PlaneScatter
 
 OutputSize = int | None | tuple[int | None, ...] | list[int | None]
@@ -30,7 +30,7 @@ class AdaptiveMaxPool(Function):
     def forward(self, x: Any) -> tuple[Any, Any]:
         return kernels.of(x).adaptive_max_pool(x, out_size=self.out_size)
 
-    def backward(self, gy: Tensor, _: Tensor) -> Tensor:
+    def backward(self, gy: Tensor, _: None) -> Tensor:
         size = self.input_shapes[0][-len(self.out_size) :]
         return PlaneScatter(size=size, accumulate=True)(gy, self.output(1))
 

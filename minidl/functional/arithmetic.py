@@ -10,7 +10,7 @@ from ..autograd import Function, Tensor
 from ..backend import array_module
 from ..errors import ArgumentError, DtypeError
 from ._shared import operands
-from .broadcast import broadcast_shapes, sum_to
+from .broadcast import broadcasting, sum_to
 from .selection import where
 
 
@@ -21,11 +21,7 @@ class _Binary(Function):
     saves_outputs = ()
 
     def forward(self, a: Any, b: Any) -> Any:
-        try:
-            return self.compute(a, b)
-        except ValueError:
-            broadcast_shapes(self.name, a.shape, b.shape)
-            raise
+        return broadcasting(self.name, self.compute, a, b)
 
     def backward(self, gy: Tensor) -> tuple[Tensor | None, ...]:
         return tuple(
@@ -73,8 +69,7 @@ class Div(_Binary):
     saves_inputs = (0, 1)
 
     def compute(self, a: Any, b: Any) -> Any:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return a / b
+        return a / b
 
     def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
         (a, b), (need_a, need_b) = self.inputs, self.needs_input_grad
@@ -86,8 +81,7 @@ class Pow(_Binary):
     saves_inputs = (0, 1)
 
     def compute(self, a: Any, b: Any) -> Any:
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return a**b
+        return a**b
 
     def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
         (a, b), (need_a, need_b) = self.inputs, self.needs_input_grad
@@ -114,8 +108,7 @@ class PowScalar(Function):
     def forward(self, x: Any) -> Any:
         if self.exponent == 2:
             return x * x
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return x**self.exponent
+        return x**self.exponent
 
     def backward(self, gy: Tensor) -> Tensor:
         (x,) = self.inputs
@@ -130,9 +123,9 @@ class _Extremum(_Binary):
     saves_inputs = (0, 1)
 
     def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        a, b = self.input_arrays
+        (a, b), (need_a, need_b) = self.input_arrays, self.needs_input_grad
         share = (self.wins(a, b) + 0.5 * (a == b)).astype(gy.dtype)
-        return gy * Tensor(share), gy * Tensor(1 - share)
+        return gy * Tensor(share) if need_a else None, gy * Tensor(1 - share) if need_b else None
 
     def wins(self, a: Any, b: Any) -> Any:
         """Where a is the one that was chosen."""
@@ -224,8 +217,7 @@ class FloorDivide(_Binary):
 
     def compute(self, a: Any, b: Any) -> Any:
         _check_divisor(b, self.name)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return a // b
+        return a // b
 
     def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
         return gy * 0.0, gy * 0.0
@@ -238,8 +230,7 @@ class Remainder(_Binary):
 
     def compute(self, a: Any, b: Any) -> Any:
         _check_divisor(b, self.name)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return a % b
+        return a % b
 
     def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = self.inputs

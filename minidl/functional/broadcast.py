@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Function, Tensor, check_tensor
 from ..backend import array_module
-from ..errors import ArgumentTypeError, ShapeError
+from ..errors import ShapeError
+from ._shared import integers
 
 
 class BroadcastTo(Function):
@@ -57,6 +58,8 @@ def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 def broadcast_shapes(op: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The common shape, or ShapeError that names the operation and the shapes."""
+    if len(set(shapes)) == 1:  # as most often; NumPy takes longer to say so
+        return shapes[0]
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
@@ -64,6 +67,15 @@ def broadcast_shapes(op: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
             f"{op}: shapes {' and '.join(map(str, shapes))} cannot be broadcast together; "
             "aligned at the right, lengths must be equal or 1"
         ) from None
+
+
+def broadcasting(op: str, compute: Callable[..., Any], *arrays: Any) -> Any:
+    """``compute(*arrays)``; ShapeError as in :func:`broadcast_shapes` where it fails because of their shapes."""
+    try:
+        return compute(*arrays)
+    except ValueError:
+        broadcast_shapes(op, *(array.shape for array in arrays))
+        raise
 
 
 def expand(x: Tensor, *sizes: int | Sequence[int], size: Sequence[int] | None = None) -> Tensor:
@@ -76,12 +88,7 @@ def expand(x: Tensor, *sizes: int | Sequence[int], size: Sequence[int] | None = 
     Source:    NumPy's broadcasting rules
     """
     x = check_tensor(x, "expand", "x")
-    if size is not None:
-        sizes = (*sizes, size)
-    shape: tuple[Any, ...] = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], Sequence) else sizes
-    for length in shape:
-        if isinstance(length, bool) or not isinstance(length, int | np.integer):
-            raise ArgumentTypeError(f"expand: sizes must be integers, got {shape}")
+    shape = integers(sizes, "expand", size)
     lead = len(shape) - x.ndim
     if lead < 0:
         raise ShapeError(f"expand: {shape} has fewer dimensions than the tensor's shape {x.shape}")

@@ -9,13 +9,12 @@ from ..autograd import Tensor, check_tensor
 from ..backend import array_module
 from ..errors import DtypeError
 from ._shared import check_number, operands
-from .broadcast import broadcast_shapes
+from .broadcast import broadcast_shapes, broadcasting
 
 
 def _compare(op: str, compute: Callable[[Any, Any], Any], a: Any, b: Any) -> Tensor:
     x, y = (t.data for t in operands(a, b, op))
-    broadcast_shapes(op, x.shape, y.shape)
-    return Tensor(array_module(x).asarray(compute(x, y)))
+    return Tensor(array_module(x).asarray(broadcasting(op, compute, x, y)))
 
 
 def eq(a: Any, b: Any) -> Tensor:

@@ -6,18 +6,13 @@ of the three Functions here finds its backward in the other two. That closes the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from .. import kernels
 from ..autograd import Function, Tensor
-from ..errors import ArgumentError, ArgumentTypeError, ShapeError
-from ._shared import ntuple, require_floating
+from ..errors import ArgumentError, ShapeError
+from ._shared import Ints, Size, check_integer, ntuple, require_floating
 
-Ints = int | Sequence[int]
-Size = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
 
 
@@ -176,8 +171,8 @@ def _conv(
             raise ShapeError(
                 f"{op}: the kernel spans {d * (k - 1) + 1} elements but the padded input has only {size + low + high} "
                 f"(x {x.shape}, weight {weight.shape}, padding {padding!r}, dilation {dilation!r}); "
-                "size + 2·padding must be at least dilation·(kernel − 1) + 1: use more padding, a smaller kernel or a "
-                "larger input"
+                "size + 2·padding must be at least dilation·(kernel − 1) + 1: "
+                "use more padding, a smaller kernel or a larger input"
             )
     function = Conv(stride=strides, padding=pads, dilation=dilations, groups=groups)
     return batched(function, operands, dims)
@@ -205,9 +200,7 @@ def check_operands(x: Tensor, weight: Tensor, bias: Tensor | None, dims: int, op
 
 def check_groups(groups: int, op: str) -> int:
     """`groups` if it is a positive integer."""
-    if isinstance(groups, bool) or not isinstance(groups, int | np.integer):
-        raise ArgumentTypeError(f"{op}: groups must be an integer, got {groups!r}")
-    if groups < 1:
+    if check_integer(groups, op, "groups") < 1:
         raise ArgumentError(f"{op}: groups must be at least 1, got {groups}")
     return int(groups)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from ..autograd import Tensor
 from ..errors import ArgumentError, ShapeError
-from ._shared import ntuple
-from .conv import ConvInputGrad, Ints, Size, add_bias, batched, bias_grad, check_bias, check_groups, check_operands
+from ._shared import Ints, Size, ntuple
+from .conv import ConvInputGrad, add_bias, batched, bias_grad, check_bias, check_groups, check_operands
 
 
 class ConvTranspose(ConvInputGrad):
@@ -108,14 +108,13 @@ def _conv_transpose(
     in_channels, out_channels = weight.shape[0], weight.shape[1] * groups
     if x.shape[-dims - 1] != in_channels:
         raise ShapeError(
-            f"{op}: x has {x.shape[-dims - 1]} channels but weight expects {in_channels} "
-            f"(x {x.shape}, weight {weight.shape}); here a weight is (in_channels, out_channels / groups, kernel): "
-            "change one of them"
+            f"{op}: x has {x.shape[-dims - 1]} channels but weight expects {in_channels} (x {x.shape}, weight "
+            f"{weight.shape}); here a weight is (in_channels, out_channels / groups, kernel): change one of them"
         )
     if in_channels % groups:
         raise ArgumentError(
-            f"{op}: groups {groups} does not divide the {in_channels} input channels (weight {weight.shape}); "
-            "choose a divisor"
+            f"{op}: groups {groups} does not divide the {in_channels} input channels "
+            f"(weight {weight.shape}); choose a divisor"
         )
     check_bias(bias, out_channels, op)
     if any(e >= s and e >= d for e, s, d in zip(extras, strides, dilations, strict=True)):
@@ -123,10 +122,7 @@ def _conv_transpose(
             f"{op}: output_padding {extras} must be smaller than stride {strides} or dilation {dilations} in each "
             "dimension; for more rows, pad the output"
         )
-    size = tuple(
-        (n - 1) * s - 2 * p + d * (k - 1) + e + 1
-        for n, k, s, p, d, e in zip(x.shape[-dims:], weight.shape[2:], strides, pads, dilations, extras, strict=True)
-    )
+    size = output_size(x.shape[-dims:], weight.shape[2:], strides, pads, dilations, extras)
     if min(size) < 1:
         raise ShapeError(
             f"{op}: the output would have the size {size} (x {x.shape}, weight {weight.shape}, stride {strides}, "
@@ -137,3 +133,11 @@ def _conv_transpose(
     ends = tuple((p, p - e) for p, e in zip(pads, extras, strict=True))
     function = ConvTranspose(size=size, stride=strides, padding=ends, dilation=dilations, groups=groups)
     return batched(function, operands, dims)
+
+
+def output_size(x: Size, kernel: Size, stride: Size, padding: Size, dilation: Size, output_padding: Size) -> Size:
+    """How large y becomes in each spatial dimension: the formula of :func:`conv_transpose2d`."""
+    return tuple(
+        (n - 1) * s - 2 * p + d * (k - 1) + e + 1
+        for n, k, s, p, d, e in zip(x, kernel, stride, padding, dilation, output_padding, strict=True)
+    )

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Tensor, check_tensor
-from ..backend import Device, Generator, is_array, stream, to_device, to_numpy
+from ..backend import Device, Generator, check_generator, is_array, stream, to_device, to_numpy
 from ..errors import ArgumentError, ArgumentTypeError, DeviceError, DtypeError, OutOfRangeError, ShapeError
-from ._shared import check_integer, check_number
+from ._shared import Ints, check_integer, check_number, integers
 from .broadcast import broadcast_shapes
 from .casting import as_dtype
-
-_Size = int | Sequence[int]
 
 
 def _make(array: np.ndarray, dtype: Any, device: Device | str | None, requires_grad: bool) -> Tensor:
@@ -86,15 +83,10 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 def as_shape(sizes: tuple[Any, ...], op: str, size: Any = None) -> tuple[int, ...]:
     """A shape given as integers, as one sequence, or by the keyword `size`."""
-    if size is not None:
-        sizes = (*sizes, size)
-    shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], Sequence) else sizes
-    for length in shape:
-        if isinstance(length, bool) or not isinstance(length, int | np.integer):
-            raise ArgumentTypeError(f"{op}: sizes must be integers, got {shape}")
-        if length < 0:
-            raise ArgumentError(f"{op}: sizes must not be negative, got {shape}")
-    return tuple(int(length) for length in shape)
+    shape = integers(sizes, op, size)
+    if any(length < 0 for length in shape):
+        raise ArgumentError(f"{op}: sizes must not be negative, got {shape}")
+    return shape
 
 
 def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -115,7 +107,7 @@ def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, 
     return _make(array, None, device, requires_grad)
 
 
-def full(size: _Size, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full(size: Ints, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of one value; without dtype: float32, int64 or bool by the value's type."""
     shape = as_shape((size,), "full")
     value = tensor(fill_value).data
@@ -202,10 +194,7 @@ def full_like(
 
 
 def _rng(generator: Generator | None, op: str) -> np.random.Generator:
-    if generator is None:
-        return stream("default").numpy
-    if not isinstance(generator, Generator):
-        raise ArgumentTypeError(f"{op}: generator must be a minidl.Generator, got {type(generator).__name__}")
+    generator = check_generator(generator, op) or stream("default")
     if generator.device.type != "cpu":
         raise DeviceError(f"{op}: the generator is on {generator.device}; numbers are drawn on the CPU")
     return generator.numpy
@@ -279,8 +268,8 @@ def randn_like(
 
 def randint(
     low: int = 0,
-    high: int | _Size | None = None,
-    size: _Size | None = None,
+    high: int | Ints | None = None,
+    size: Ints | None = None,
     *,
     generator: Generator | None = None,
     dtype: Any = None,
@@ -310,7 +299,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
 def normal(
     mean: float | Tensor = 0.0,
     std: float | Tensor = 1.0,
-    size: _Size | None = None,
+    size: Ints | None = None,
     *,
     generator: Generator | None = None,
     dtype: Any = None,

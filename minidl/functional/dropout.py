@@ -29,14 +29,14 @@ class Dropout(Function):
     def __init__(self, *, p: float, mask_shape: tuple[int, ...], generator: Generator | None):
         self.p, self.mask_shape, self.generator = p, mask_shape, generator
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         mask = draw_mask(self.mask_shape, self.p, x, self.generator)
         if self.p < 1:
             mask *= 1.0 / (1.0 - self.p)
         self.save(mask)
         return x * mask
 
-    def backward(self, gy):
+    def backward(self, gy: Tensor) -> Tensor:
         (mask,) = self.saved
         return gy * Tensor(mask)
 

@@ -27,9 +27,8 @@ class GridCoordinates(Function):
     saves_inputs = ()
     saves_outputs = ()
 
-    def __init__(self, *, size: tuple[int, ...], mode: str, padding_mode: str, align_corners: bool):
-        self.size = size
-        self.rule: dict[str, Any] = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
+    def __init__(self, *, size: tuple[int, ...], **rule: Any):  # rule: mode, padding_mode, align_corners
+        self.size, self.rule = size, rule
 
     def forward(self, points: Any) -> Any:
         positions, slopes = kernels.of(points).grid_coordinates(points, self.size, **self.rule)

@@ -33,13 +33,13 @@ class GroupNorm(FusedFunction):
     def __init__(self, *, view: tuple[int, int, int, int], eps: float):
         self.view, self.eps = view, eps
 
-    def forward(self, x, *affine):
+    def forward(self, x: Any, *affine: Any) -> Any:
         weight, bias = self._per_channel(affine)
         y, mean, var = kernels.of(x).group_norm(x.reshape(self.view), weight, bias, self.eps)
         self.save(mean, var)
         return y.reshape(x.shape), mean.astype(x.dtype), var.astype(x.dtype)
 
-    def backward_array(self, gy, *_):
+    def backward_array(self, gy: Any, *_: Any) -> Any:
         x, *affine = self.input_arrays
         weight, _ = self._per_channel(affine)
         mean, var = self.saved
@@ -48,7 +48,7 @@ class GroupNorm(FusedFunction):
         )
         return tuple(gradient.reshape(a.shape) for gradient, a in zip(gradients, self.input_arrays, strict=False))
 
-    def composite(self, x, *affine):
+    def composite(self, x: Tensor, *affine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         view = x.reshape(self.view)
         mean = view.mean(dim=(2, 3), keepdim=True)
         centered = view - mean

@@ -12,6 +12,7 @@ from ..backend import array_module, is_array
 from ..errors import ArgumentError, ArgumentTypeError, DtypeError, IndexTypeError, OutOfRangeError, ShapeError
 from ._shared import normalize_dim
 from .broadcast import broadcast_shapes, expand
+from .selection import check_mask
 
 
 class GetItem(Function):
@@ -180,9 +181,7 @@ def masked_select(x: Tensor, mask: Tensor) -> Tensor:
 
     Raises:    DtypeError: mask is not boolean
     """
-    x, mask = check_tensor(x, "masked_select", "x"), check_tensor(mask, "masked_select", "mask")
-    if mask.data.dtype.kind != "b":
-        raise DtypeError(f"masked_select: mask must be a boolean tensor, got {mask.dtype}; write x > 0 or mask.bool()")
+    x, mask = check_tensor(x, "masked_select", "x"), check_mask(mask, "masked_select", "mask")
     shape = broadcast_shapes("masked_select", x.shape, mask.shape)
     return getitem(expand(x, shape), expand(mask, shape))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..autograd import Tensor, check_tensor
 from ..errors import ArgumentError, OutOfRangeError, ShapeError
-from ._shared import check_integer, normalize_dim, normalize_dims
+from ._shared import check_integer, integers, normalize_dim, normalize_dims
 from .broadcast import broadcast_shapes, expand
 from .indexing import index_select
 from .shape import cat, check_tensors, narrow, permute, repeat, reshape, squeeze, transpose
@@ -63,7 +63,7 @@ def ravel(x: Tensor) -> Tensor:
 def tile(x: Tensor, *dims: Any) -> Tensor:
     """:func:`repeat`, where missing counts in front are 1."""
     x = check_tensor(x, "tile", "x")
-    counts = tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], Sequence) else dims
+    counts = integers(dims, "tile")
     return repeat(x, (1,) * (x.ndim - len(counts)) + counts)
 
 

@@ -76,8 +76,8 @@ def binary_cross_entropy(
         inside = (values >= 0) & (values <= 1)
         if not inside.all():
             raise ArgumentError(
-                f"binary_cross_entropy: {name} must lie between 0 and 1, got {float(values[~inside].ravel()[0])}; "
-                f"{advice}"
+                f"binary_cross_entropy: {name} must lie between 0 and 1, "
+                f"got {float(values[~inside].ravel()[0])}; {advice}"
             )
     losses = weighted(BinaryCrossEntropy()(input, target), weight, "binary_cross_entropy")
     return apply_reduction(losses, reduction, "binary_cross_entropy")

@@ -52,8 +52,8 @@ def cosine_embedding_loss(
     target = check_tensor(target, op, "target")
     if x1.ndim not in (1, 2) or target.shape != x1.shape[:-1]:
         raise ShapeError(
-            f"{op}: inputs must be (N, D) with target (N,), or (D,) with target (); got inputs {x1.shape} and target "
-            f"{target.shape}"
+            f"{op}: inputs must be (N, D) with target (N,), or (D,) with target (); "
+            f"got inputs {x1.shape} and target {target.shape}"
         )
     squares = ((x1 * x1).sum(-1) + 1e-12) * ((x2 * x2).sum(-1) + 1e-12)
     cosine = (x1 * x2).sum(-1) / sqrt(squares)

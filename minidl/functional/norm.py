@@ -32,23 +32,23 @@ class BatchNorm(FusedFunction):
     def __init__(self, *, eps: float):
         self.eps = eps
 
-    def forward(self, x, weight=None, bias=None):
+    def forward(self, x: Any, weight: Any = None, bias: Any = None) -> Any:
         y, mean, var = kernels.of(x).batch_norm(x, weight, bias, self.eps)
         self.save(mean, var)
         return y, mean.astype(x.dtype), var.astype(x.dtype)
 
-    def backward_array(self, gy, *_):
+    def backward_array(self, gy: Any, *_: Any) -> Any:
         x, weight = (*self.input_arrays, None)[:2]
         mean, var = self.saved
         gradients = kernels.of(x).batch_norm_backward(gy, x, weight, mean, var, self.eps)
         return gradients[: len(self.input_arrays)]
 
-    def composite(self, x, weight=None, bias=None):
+    def composite(self, x: Tensor, *affine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         axes = (0, *range(2, x.ndim))
         mean = x.mean(dim=axes, keepdim=True)
         centered = x - mean
         var = (centered * centered).mean(dim=axes, keepdim=True)
-        y = _scale_and_shift(centered / (var + self.eps).sqrt(), weight, bias)
+        y = _scale_and_shift(centered / (var + self.eps).sqrt(), *affine)
         return y, mean.detach().flatten(), var.detach().flatten()
 
 
@@ -64,21 +64,21 @@ class BatchNormEval(FusedFunction):
     def __init__(self, *, eps: float):
         self.eps = eps
 
-    def forward(self, x, mean, var, weight=None, bias=None):
+    def forward(self, x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None) -> Any:
         return kernels.of(x).batch_norm_eval(x, weight, bias, mean, var, self.eps)
 
-    def backward_array(self, gy):
+    def backward_array(self, gy: Any) -> Any:
         x, mean, var, weight = (*self.input_arrays, None)[:4]
         gx, *gaffine = kernels.of(x).batch_norm_eval_backward(gy, x, weight, mean, var, self.eps)
         return (gx, None, None, *gaffine)[: len(self.input_arrays)]
 
-    def composite(self, x, mean, var, weight=None, bias=None):
+    def composite(self, x: Tensor, mean: Tensor, var: Tensor, *affine: Tensor) -> Tensor:
         per_channel = (1, -1) + (1,) * (x.ndim - 2)
         x_hat = (x - mean.reshape(per_channel)) / (var.reshape(per_channel) + self.eps).sqrt()
-        return _scale_and_shift(x_hat, weight, bias)
+        return _scale_and_shift(x_hat, *affine)
 
 
-def _scale_and_shift(x_hat, weight, bias):
+def _scale_and_shift(x_hat: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
     """γ·x̂ + β for each channel of x̂ (N, C, ...), where there are γ and β."""
     per_channel = (1, -1) + (1,) * (x_hat.ndim - 2)
     y = x_hat if weight is None else x_hat * weight.reshape(per_channel)
@@ -198,16 +198,16 @@ class LocalResponseNorm(FusedFunction):
     def __init__(self, *, size: int, alpha: float, beta: float, k: float):
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         y, energy = kernels.of(x).local_response_norm(x, self.size, self.alpha, self.beta, self.k)
         self.save(energy)
         return y
 
-    def backward_array(self, gy):
+    def backward_array(self, gy: Any) -> Any:
         (x,), (energy,) = self.input_arrays, self.saved
         return kernels.of(x).local_response_norm_backward(gy, x, energy, self.size, self.alpha, self.beta)
 
-    def composite(self, x):
+    def composite(self, x: Tensor) -> Tensor:
         xp = array_module(x.data)
         offset = xp.arange(x.shape[1])[None, :] - xp.arange(x.shape[1])[:, None]
         near = Tensor(((offset >= -(self.size // 2)) & (offset <= (self.size - 1) // 2)).astype(x.dtype))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from ..autograd import Function, Tensor, check_tensor
-from ..errors import ArgumentError, ArgumentTypeError, ShapeError
+from ..errors import ArgumentError, ShapeError
+from ._shared import check_integer
 
 
 class PixelShuffle(Function):
@@ -87,8 +86,6 @@ def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
 def _check(x: Any, factor: Any, op: str) -> int:
     if check_tensor(x, op, "x").ndim < 3:
         raise ShapeError(f"{op}: x needs dimensions (…, C, H, W), got {x.shape}; unsqueeze it")
-    if isinstance(factor, bool) or not isinstance(factor, int | np.integer):
-        raise ArgumentTypeError(f"{op}: the factor must be an integer, got {factor!r}")
-    if factor < 1:
+    if check_integer(factor, op, "the factor") < 1:
         raise ArgumentError(f"{op}: the factor must be at least 1, got {factor}")
     return int(factor)

@@ -8,9 +8,9 @@ from typing import Any
 from .. import kernels
 from ..autograd import Function, Tensor, check_tensor
 from ..errors import ArgumentError
-from ._pool_window import Ints, Size, sliding_windows
-from ._shared import check_number, require_floating
-from .selection import masked_fill
+from ._pool_window import sliding_windows
+from ._shared import Ints, Size, check_number, require_floating
+from .reductions import root
 from .unpool import PlaneScatter
 
 
@@ -29,7 +29,7 @@ class MaxPool(Function):
     def forward(self, x: Any) -> tuple[Any, Any]:
         return kernels.of(x).max_pool(x, **self.window)
 
-    def backward(self, gy: Tensor, _: Tensor) -> Tensor:
+    def backward(self, gy: Tensor, _: None) -> Tensor:
         size = self.input_shapes[0][-len(self.window["kernel"]) :]
         return PlaneScatter(size=size, accumulate=self.overlap)(gy, self.output(1))
 
@@ -237,6 +237,4 @@ def _lp_pool(x: Tensor, dims: int, norm_type: float, kernel_size: Ints, stride: 
     window = sliding_windows(x, dims, op, kernel_size, stride, 0, ceil_mode)
     del window["dilation"]
     mean = AvgPool(**window, count_include_pad=True, divisor_override=None)(x**norm_type)
-    total = mean * prod(window["kernel"])
-    zero = total == 0
-    return masked_fill(masked_fill(total, zero, 1.0) ** (1 / norm_type), zero, 0.0)
+    return root(mean * prod(window["kernel"]), norm_type)

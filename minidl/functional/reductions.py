@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ._shared import Dims, check_keepdim, check_number, floating, normalize_dim,
 from .arithmetic import maximum, minimum
 from .broadcast import BroadcastTo, expand
 from .casting import as_dtype, to
-from .elementwise import exp, sqrt
+from .elementwise import exp
 from .indexing import ScatterAdd
 from .selection import masked_fill
 from .shape import Reshape, flip, squeeze, transpose, unsqueeze
@@ -50,54 +50,44 @@ class Mean(Sum):
 
     def forward(self, x: Any) -> Any:
         total = super().forward(x)
-        with np.errstate(invalid="ignore"):  # 0/0 over no elements; a division, since 49 · (1/49) is not 1
-            return total / total.dtype.type(math.prod([x.shape[d] for d in self.dims]))
+        count = math.prod([x.shape[d] for d in self.dims])
+        return total / total.dtype.type(count)  # 0/0 = nan over no elements; divided, since 49 · (1/49) is not 1
 
     def backward(self, gy: Tensor) -> Tensor:
         count = math.prod([self.input_shapes[0][d] for d in self.dims])
         return super().backward(gy * (1 / count if count else math.nan))
 
 
-class Std(Function):
-    """The standard deviation; its gradient at 0 is taken as 0, as in PyTorch."""
-
-    saves_inputs = (0,)
-    saves_outputs = (0,)
-
-    def __init__(self, *, dims: tuple[int, ...], count: float):
-        self.dims, self.count = dims, count
-
-    def forward(self, x: Any) -> Any:
-        return array_module(x).sqrt(_sum_of_squares(x, self.dims) / self.count)
-
-    def backward(self, gy: Tensor) -> Tensor:
-        (x,), y = self.inputs, self.output(0)
-        slope = masked_fill(gy / masked_fill(y, y == 0, 1.0), y == 0, 0.0)
-        return (x - mean(x, self.dims, keepdim=True)) * (slope * (1 / self.count))
-
-
 class Var(Function):
     """The variance: squared deviations from the mean, added up, over `count`."""
 
     saves_inputs = (0,)
-    saves_outputs = ()
+    saves_outputs: ClassVar[tuple[int, ...] | None] = ()
 
     def __init__(self, *, dims: tuple[int, ...], count: float):
         self.dims, self.count = dims, count
 
     def forward(self, x: Any) -> Any:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return _sum_of_squares(x, self.dims) / x.dtype.type(self.count)
+        deviation = x - (x.mean(axis=self.dims, keepdims=True) if x.size else 0)
+        return (deviation * deviation).sum(axis=self.dims, keepdims=True) / x.dtype.type(self.count)
 
     def backward(self, gy: Tensor) -> Tensor:
         (x,) = self.inputs
         return (x - mean(x, self.dims, keepdim=True)) * (gy * (2 / self.count if self.count else math.nan))
 
 
-def _sum_of_squares(x: Any, dims: tuple[int, ...]) -> Any:
-    with np.errstate(invalid="ignore"):
-        deviation = x - (x.mean(axis=dims, keepdims=True) if x.size else 0)
-        return (deviation * deviation).sum(axis=dims, keepdims=True)
+class Std(Var):
+    """y = √variance, so ∂y = ∂variance / 2y; the gradient at 0 is taken as 0, as in PyTorch."""
+
+    saves_outputs = (0,)
+
+    def forward(self, x: Any) -> Any:
+        return array_module(x).sqrt(super().forward(x))
+
+    def backward(self, gy: Tensor) -> Tensor:
+        y = self.output(0)
+        slope = masked_fill(0.5 / masked_fill(y, y == 0, 1.0), y == 0, 0.0)
+        return super().backward(gy * slope)
 
 
 class Extreme(Function):
@@ -149,12 +139,11 @@ class LogSumExp(Function):
 
     def forward(self, x: Any) -> Any:
         xp = array_module(x)
-        with np.errstate(divide="ignore", over="ignore"):
-            if not x.size:  # log 0
-                return xp.log(x.sum(axis=self.dims, keepdims=True))
-            shift = x.max(axis=self.dims, keepdims=True)
-            shift = xp.where(xp.isfinite(shift), shift, xp.zeros_like(shift))
-            return xp.log(xp.exp(x - shift).sum(axis=self.dims, keepdims=True)) + shift
+        if not x.size:  # log 0
+            return xp.log(x.sum(axis=self.dims, keepdims=True))
+        shift = x.max(axis=self.dims, keepdims=True)
+        shift = xp.where(xp.isfinite(shift), shift, xp.zeros_like(shift))
+        return xp.log(xp.exp(x - shift).sum(axis=self.dims, keepdims=True)) + shift
 
     def backward(self, gy: Tensor) -> Tensor:
         (x,), y = self.inputs, self.output(0)
@@ -246,31 +235,26 @@ def var(
     Args:      correction: 1 for the unbiased estimate (Bessel), 0 for the mean square. unbiased: PyTorch's older
                spelling of correction 1 (True) or 0 (False)
     """
-    x = require_floating(x, "var")
-    if isinstance(dim, bool):  # var(False), PyTorch's older spelling again
-        dim, unbiased = None, dim
-    dims = normalize_dims(dim, x.ndim, "var")
-    return _without(Var(dims=dims, count=_count(x, dims, correction, unbiased))(x), dims, keepdim)
+    return _variance(Var, x, dim, unbiased, keepdim, correction, "var")
 
 
 def std(
     x: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
 ) -> Tensor:
     """The square root of :func:`var`.  Backward: gx = gy (x − mean x) / ((n − correction) y), 0 where y = 0."""
-    x = require_floating(x, "std")
-    if isinstance(dim, bool):
+    return _variance(Std, x, dim, unbiased, keepdim, correction, "std")
+
+
+def _variance(
+    function: type[Var], x: Any, dim: Dims, unbiased: bool | None, keepdim: bool, correction: float, op: str
+) -> Tensor:
+    x = require_floating(x, op)
+    if isinstance(dim, bool):  # var(False), PyTorch's older spelling again
         dim, unbiased = None, dim
-    dims = normalize_dims(dim, x.ndim, "std")
-    count = _count(x, dims, correction, unbiased)
-    if not count:
-        return sqrt(var(x, dims, correction=correction, keepdim=keepdim, unbiased=unbiased))
-    return _without(Std(dims=dims, count=count)(x), dims, keepdim)
-
-
-def _count(x: Tensor, dims: tuple[int, ...], correction: float, unbiased: bool | None) -> float:
-    correction = check_number(correction if unbiased is None else bool(unbiased), "var", "correction")
+    dims = normalize_dims(dim, x.ndim, op)
+    correction = check_number(correction if unbiased is None else bool(unbiased), op, "correction")
     count = math.prod(x.shape[d] for d in dims) - correction
-    return count if count > 0 else 0
+    return _without(function(dims=dims, count=count if count > 0 else 0)(x), dims, keepdim)
 
 
 def _require_elements(x: Tensor, dims: tuple[int, ...], op: str) -> None:
@@ -394,9 +378,13 @@ def norm(x: Tensor, p: float | str = "fro", dim: Dims = None, keepdim: bool = Fa
         powers = masked_fill(masked_fill(x.abs(), x == 0, 1.0) ** p, x == 0, 0.0)
     else:
         powers = x.abs() ** p
-    total = sum(powers, dims, keepdim)
-    zero = total == 0
-    return masked_fill(masked_fill(total, zero, 1.0) ** (1 / p), zero, 0.0)
+    return root(sum(powers, dims, keepdim), p)
+
+
+def root(x: Tensor, p: float) -> Tensor:
+    """x^(1/p). At 0 the gradient, which is infinite for p > 1, is taken as 0, as in PyTorch."""
+    zero = x == 0
+    return masked_fill(masked_fill(x, zero, 1.0) ** (1 / p), zero, 0.0)
 
 
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:

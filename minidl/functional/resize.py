@@ -31,9 +31,8 @@ class Interpolate(Function):
     saves_inputs = ()
     saves_outputs = ()
 
-    def __init__(self, *, size: tuple[int, ...], mode: str, align_corners: bool, scales: tuple[float | None, ...]):
-        self.size = size
-        self.rule: dict[str, Any] = {"mode": mode, "align_corners": align_corners, "scales": scales}
+    def __init__(self, *, size: tuple[int, ...], **rule: Any):  # rule: mode, align_corners, scales
+        self.size, self.rule = size, rule
 
     def forward(self, x: Any) -> Any:
         return kernels.of(x).resize(x, self.size, **self.rule)
@@ -48,9 +47,8 @@ class InterpolateAdjoint(Function):
     saves_inputs = ()
     saves_outputs = ()
 
-    def __init__(self, *, size: tuple[int, ...], mode: str, align_corners: bool, scales: tuple[float | None, ...]):
-        self.size = size
-        self.rule: dict[str, Any] = {"mode": mode, "align_corners": align_corners, "scales": scales}
+    def __init__(self, *, size: tuple[int, ...], **rule: Any):
+        self.size, self.rule = size, rule
 
     def forward(self, gy: Any) -> Any:
         return kernels.of(gy).resize_adjoint(gy, self.size, **self.rule)

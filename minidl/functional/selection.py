@@ -10,7 +10,7 @@ from ..autograd import Function, Tensor, as_tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentTypeError, DtypeError, OutOfRangeError
 from ._shared import operands
-from .broadcast import broadcast_shapes, expand, sum_to
+from .broadcast import broadcast_shapes, broadcasting, expand, sum_to
 
 
 class Where(Function):
@@ -20,8 +20,7 @@ class Where(Function):
     saves_outputs = ()
 
     def forward(self, condition: Any, a: Any, b: Any) -> Any:
-        broadcast_shapes("where", condition.shape, a.shape, b.shape)
-        return array_module(a).where(condition, a, b)
+        return broadcasting("where", array_module(a).where, condition, a, b)
 
     def backward(self, gy: Tensor) -> tuple[Tensor | None, ...]:
         condition = self.inputs[0]
@@ -41,14 +40,14 @@ class MaskedFill(Function):
 
     def forward(self, x: Any, mask: Any) -> Any:
         xp = array_module(x)
-        with np.errstate(over="ignore"):
-            return xp.where(mask, xp.asarray(self.value, dtype=x.dtype), x)
+        return xp.where(mask, xp.asarray(self.value, dtype=x.dtype), x)
 
     def backward(self, gy: Tensor) -> tuple[Tensor, None]:
         return MaskedFill(value=0.0)(gy, self.inputs[1]), None
 
 
-def _check_mask(mask: Any, op: str, name: str) -> Tensor:
+def check_mask(mask: Any, op: str, name: str) -> Tensor:
+    """`mask` if it is a boolean Tensor."""
     mask = check_tensor(mask, op, name)
     if mask.data.dtype.kind != "b":
         raise DtypeError(f"{op}: {name} must be a boolean tensor, got {mask.dtype}; write a comparison such as x > 0")
@@ -75,7 +74,7 @@ def where(condition: Tensor, a: Any = None, b: Any = None) -> Any:
     """
     if a is None and b is None:
         return nonzero(condition, as_tuple=True)
-    condition = _check_mask(condition, "where", "condition")
+    condition = check_mask(condition, "where", "condition")
     if not isinstance(a, Tensor) and not isinstance(b, Tensor):
         a = as_tensor(a, like=Tensor(condition.data.astype(np.float32) if isinstance(a, float) else condition.data))
     return Where()(condition, *operands(a, b, "where"))
@@ -86,7 +85,7 @@ def masked_fill(x: Tensor, mask: Tensor, value: float) -> Tensor:
 
     Args:      x, mask: broadcast together; mask is boolean. value: a number, or a tensor as in :func:`where`
     """
-    x, mask = check_tensor(x, "masked_fill", "x"), _check_mask(mask, "masked_fill", "mask")
+    x, mask = check_tensor(x, "masked_fill", "x"), check_mask(mask, "masked_fill", "mask")
     if isinstance(value, Tensor):
         return where(mask, value, x)
     if not isinstance(value, int | float | np.number | np.bool_):

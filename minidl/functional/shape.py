@@ -11,7 +11,7 @@ import numpy as np
 from ..autograd import Function, Tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
-from ._shared import check_integer, normalize_dim, normalize_dims, operands
+from ._shared import check_integer, integers, normalize_dim, normalize_dims, operands
 from .broadcast import expand
 
 
@@ -125,18 +125,6 @@ def _dim_of(x: Tensor, dim: Any, op: str) -> int:
     return normalize_dim(dim, x.ndim, op)
 
 
-def _sizes(sizes: tuple[Any, ...], op: str, keyword: Any = None) -> tuple[int, ...]:
-    """Sizes given one by one, as one sequence, or by keyword."""
-    if keyword is not None:
-        sizes = (*sizes, keyword)
-    if len(sizes) == 1 and isinstance(sizes[0], Sequence):
-        sizes = tuple(sizes[0])
-    for size in sizes:
-        if isinstance(size, bool) or not isinstance(size, int | np.integer):
-            raise ArgumentTypeError(f"{op}: sizes must be integers, got {sizes}")
-    return tuple(int(size) for size in sizes)
-
-
 def _resolve_shape(shape: tuple[int, ...], numel: int, old: tuple[int, ...], op: str) -> tuple[int, ...]:
     """The shape with its −1 worked out."""
     known = math.prod(size for size in shape if size != -1)
@@ -157,7 +145,7 @@ def reshape(x: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     Raises:    ShapeError: the number of elements would change
     """
     x = check_tensor(x, "reshape", "x")
-    wanted = _sizes(sizes, "reshape", shape)
+    wanted = integers(sizes, "reshape", shape)
     return Reshape(shape=_resolve_shape(wanted, x.numel(), x.shape, "reshape"))(x)
 
 
@@ -183,7 +171,7 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """Split dimension `dim` into `sizes`, of which one may be −1."""
     x = check_tensor(x, "unflatten", "x")
     dim = _dim_of(x, dim, "unflatten")
-    inner = _resolve_shape(_sizes((sizes,), "unflatten"), x.shape[dim], x.shape, "unflatten")
+    inner = _resolve_shape(integers((sizes,), "unflatten"), x.shape[dim], x.shape, "unflatten")
     return Reshape(shape=x.shape[:dim] + inner + x.shape[dim + 1 :])(x)
 
 
@@ -204,7 +192,7 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
 def permute(x: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """Reorder dimensions: y.shape[i] = x.shape[order[i]]; a view. `dims` is the order as a keyword."""
     x = check_tensor(x, "permute", "x")
-    wanted = _sizes(order, "permute", dims)
+    wanted = integers(order, "permute", dims)
     if len(wanted) != x.ndim:
         raise ShapeError(f"permute: {wanted} does not name each of the {x.ndim} dimensions of shape {x.shape} once")
     return Permute(dims=normalize_dims(wanted, x.ndim, "permute"))(x)
@@ -243,7 +231,7 @@ def repeat(x: Tensor, *counts: Any, repeats: Any = None) -> Tensor:
     Args:      counts: integers or one tuple, or the keyword repeats; more than the dimensions add some in front
     """
     x = check_tensor(x, "repeat", "x")
-    counts = _sizes(counts, "repeat", repeats)
+    counts = integers(counts, "repeat", repeats)
     if len(counts) < x.ndim or any(count < 0 for count in counts):
         raise ShapeError(
             f"repeat: {counts} must give a count ≥ 0 for each of the {x.ndim} dimensions of shape {x.shape}"
@@ -265,7 +253,7 @@ def flip(x: Tensor, dims: int | Sequence[int], *more: int) -> Tensor:
 def roll(x: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """Shift along `dims`; what leaves at one end enters at the other. Without dims the flattened tensor is shifted."""
     x = check_tensor(x, "roll", "x")
-    steps = _sizes(shifts if isinstance(shifts, Sequence) else (shifts,), "roll")  # type: ignore[arg-type]
+    steps = integers((shifts,), "roll")
     if dims is None:
         if len(steps) != 1:
             raise ArgumentError(f"roll: {len(steps)} shifts {shifts} need as many dims")

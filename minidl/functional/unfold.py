@@ -8,8 +8,8 @@ from typing import Any
 from .. import kernels
 from ..autograd import Function, Tensor
 from ..errors import ShapeError
-from ._shared import ntuple, require_floating
-from .conv import Ints, Size, batched
+from ._shared import Ints, Size, ntuple, require_floating
+from .conv import batched
 
 
 class Unfold(Function):

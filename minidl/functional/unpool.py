@@ -14,8 +14,8 @@ import numpy as np
 from .. import kernels
 from ..autograd import Function, Tensor, check_tensor
 from ..errors import DtypeError, OutOfRangeError, ShapeError
-from ._pool_window import Ints, Size, unpooled_size
-from ._shared import ntuple, require_floating
+from ._pool_window import unpooled_size
+from ._shared import Ints, Size, ntuple, require_floating
 from .selection import masked_fill
 
 
@@ -52,22 +52,17 @@ class PlaneScatter(Function):
         return PlaneGather(dims=len(self.size))(gy, self.inputs[1]), None
 
 
-class MaxUnpool(Function):
+class MaxUnpool(PlaneScatter):
     """A scatter that overwrites: of the values with the same index only the last one arrives, and gets a gradient."""
 
-    saves_inputs = (1,)
-    saves_outputs = ()
-
     def __init__(self, *, size: Size):
-        self.size = size
-
-    def forward(self, x: Any, indices: Any) -> Any:
-        return kernels.of(x).plane_scatter(x, indices, size=self.size, accumulate=False)
+        super().__init__(size=size, accumulate=False)
 
     def backward(self, gy: Tensor) -> tuple[Tensor, None]:
-        indices = self.inputs[1]
-        arrived = kernels.of(indices.data).last_of_equal_indices(indices.data, dims=len(self.size))
-        return masked_fill(PlaneGather(dims=len(self.size))(gy, indices), Tensor(~arrived), 0.0), None
+        indices = self.input_arrays[1]
+        arrived = kernels.of(indices).last_of_equal_indices(indices, dims=len(self.size))
+        gx, _ = super().backward(gy)
+        return masked_fill(gx, Tensor(~arrived), 0.0), None
 
 
 def max_unpool1d(

@@ -1,8 +1,8 @@
 """The numerical kernels: arrays in, arrays out, no gradient graph.
 
 ``reference/`` holds textbook loops, the definition and the oracle of every kernel; ``cpu/`` the same functions in
-NumPy, made fast. Both have the same names and signatures; ``cuda/``, loaded at the first CUDA array, is to have them too.
-:func:`of` is the whole dispatcher.
+NumPy, made fast. Both have the same names and signatures; ``cuda/``, loaded at the first CUDA array, is to have them
+too. :func:`of` is the whole dispatcher.
 """
 
 from __future__ import annotations
@@ -23,4 +23,4 @@ def of(array: Any) -> ModuleType:
     return importlib.import_module("minidl.kernels.cuda")
 
 
-__all__ = ["of"]
+__all__ = ["cpu", "of"]

@@ -59,12 +59,11 @@ def check_same_length(predictions: np.ndarray, targets: np.ndarray, op: str) -> 
 def predicted_and_true(predictions: Any, targets: Any, op: str) -> tuple[np.ndarray, np.ndarray]:
     """(N,) predicted classes, by argmax where `predictions` are (N, C) scores, and (N,) true classes."""
     true = class_labels(targets, op, "targets")
-    ndim = to_host(predictions, op, "predictions").ndim
-    if ndim not in (1, 2):
-        shape = to_host(predictions, op, "predictions").shape
-        raise ShapeError(f"{op}: predictions must be class indices (N,) or scores (N, C), got shape {shape}")
-    if ndim == 2:
-        scores = finite_scores(predictions, op)
+    given = to_host(predictions, op, "predictions")
+    if given.ndim not in (1, 2):
+        raise ShapeError(f"{op}: predictions must be class indices (N,) or scores (N, C), got shape {given.shape}")
+    if given.ndim == 2:
+        scores = finite_scores(given, op)
         if scores.shape[1] == 0:
             raise ShapeError(f"{op}: predictions {scores.shape} hold no classes")
         if true.size and true.max() >= scores.shape[1]:
@@ -73,6 +72,6 @@ def predicted_and_true(predictions: Any, targets: Any, op: str) -> tuple[np.ndar
             )
         predicted = scores.argmax(axis=1)
     else:
-        predicted = class_labels(predictions, op, "predictions")
+        predicted = class_labels(given, op, "predictions")
     check_same_length(predicted, true, op)
     return predicted, true

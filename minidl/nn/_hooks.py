@@ -1,15 +1,46 @@
-"""Full backward hooks of a Module: taps that watch the gradients of one call."""
+"""Hooks of a Module: run before forward, after it, and, by taps on the gradients, in backward."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..autograd import Function, Tensor
+from ..autograd import Function, RemovableHandle, Tensor
 from ..errors import ArgumentTypeError, GradientError
 
 if TYPE_CHECKING:
     from .module import Module
+
+
+def add_hook(hooks: list[Any], hook: Callable[..., Any], with_kwargs: bool, prepend: bool) -> RemovableHandle:
+    """Append a hook to a list of (hook, with_kwargs), or put it in front. The handle takes it out again."""
+    if not callable(hook):
+        raise ArgumentTypeError(f"a hook is a function, got {type(hook).__name__}")
+    entry: Any = (hook, with_kwargs)
+    handle = RemovableHandle(hooks, entry)
+    if prepend:
+        hooks.insert(0, hooks.pop())
+    return handle
+
+
+def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """``module.forward(*args, **kwargs)`` with the hooks of the module around it."""
+    for hook, with_kwargs in tuple(module._forward_pre_hooks):
+        if with_kwargs:
+            replaced = hook(module, args, kwargs)
+            args, kwargs = (args, kwargs) if replaced is None else replaced
+        else:
+            replaced = hook(module, args)
+            if replaced is not None:
+                args = replaced if isinstance(replaced, tuple) else (replaced,)
+    taps = BackwardTaps(module, module._backward_hooks) if module._backward_hooks else None
+    if taps:
+        args = taps.tap_inputs(args)
+    result = module.forward(*args, **kwargs)
+    for hook, with_kwargs in tuple(module._forward_hooks):
+        replaced = hook(module, args, kwargs, result) if with_kwargs else hook(module, args, result)
+        result = result if replaced is None else replaced
+    return taps.tap_outputs(result) if taps else result
 
 
 class _Tap(Function):

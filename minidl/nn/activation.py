@@ -10,20 +10,21 @@ from typing import Any, ClassVar
 
 from .. import functional as F
 from ..autograd import Tensor
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 
 
 class _Activation(Module):
-    """Calls ``function`` with the settings that ``settings`` names."""
+    """Calls ``_function`` with the settings that ``_settings`` names."""
 
-    function: ClassVar[Callable[..., Tensor]]
-    settings: ClassVar[tuple[str, ...]] = ()
+    _function: ClassVar[Callable[..., Tensor]]
+    _settings: ClassVar[tuple[str, ...]] = ()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.function(x, *[getattr(self, name) for name in self.settings])
+        return self._function(x, *[getattr(self, name) for name in self._settings])
 
     def extra_repr(self) -> str:
-        shown = [f"{name}={getattr(self, name)!r}" for name in self.settings]
+        shown = [f"{name}={getattr(self, name)!r}" for name in self._settings]
         return ", ".join(shown + ["inplace=True"] * getattr(self, "inplace", False))
 
 
@@ -36,74 +37,74 @@ class _Inplace(_Activation):
 class ReLU(_Inplace):
     """max(x, 0). See :func:`minidl.functional.relu`."""
 
-    function = staticmethod(F.relu)
+    _function = staticmethod(F.relu)
 
 
 class ReLU6(_Inplace):
     """min(max(x, 0), 6). See :func:`minidl.functional.relu6`."""
 
-    function = staticmethod(F.relu6)
+    _function = staticmethod(F.relu6)
 
 
 class SELU(_Inplace):
     """The self-normalizing exponential unit. See :func:`minidl.functional.selu`."""
 
-    function = staticmethod(F.selu)
+    _function = staticmethod(F.selu)
 
 
 class SiLU(_Inplace):
     """x · sigmoid(x). See :func:`minidl.functional.silu`."""
 
-    function = staticmethod(F.silu)
+    _function = staticmethod(F.silu)
 
 
 class Mish(_Inplace):
     """x · tanh(softplus(x)). See :func:`minidl.functional.mish`."""
 
-    function = staticmethod(F.mish)
+    _function = staticmethod(F.mish)
 
 
 class Hardswish(_Inplace):
     """x · relu6(x + 3) / 6. See :func:`minidl.functional.hardswish`."""
 
-    function = staticmethod(F.hardswish)
+    _function = staticmethod(F.hardswish)
 
 
 class Hardsigmoid(_Inplace):
     """relu6(x + 3) / 6. See :func:`minidl.functional.hardsigmoid`."""
 
-    function = staticmethod(F.hardsigmoid)
+    _function = staticmethod(F.hardsigmoid)
 
 
 class Sigmoid(_Activation):
     """1 / (1 + e⁻ˣ). See :func:`minidl.functional.sigmoid`."""
 
-    function = staticmethod(F.sigmoid)
+    _function = staticmethod(F.sigmoid)
 
 
 class Tanh(_Activation):
     """The hyperbolic tangent. See :func:`minidl.functional.tanh`."""
 
-    function = staticmethod(F.tanh)
+    _function = staticmethod(F.tanh)
 
 
 class LogSigmoid(_Activation):
     """log sigmoid(x). See :func:`minidl.functional.logsigmoid`."""
 
-    function = staticmethod(F.logsigmoid)
+    _function = staticmethod(F.logsigmoid)
 
 
 class Softsign(_Activation):
     """x / (1 + |x|). See :func:`minidl.functional.softsign`."""
 
-    function = staticmethod(F.softsign)
+    _function = staticmethod(F.softsign)
 
 
 class LeakyReLU(_Activation):
     """x where x > 0, else negative_slope · x. See :func:`minidl.functional.leaky_relu`."""
 
-    function = staticmethod(F.leaky_relu)
-    settings = ("negative_slope",)
+    _function = staticmethod(F.leaky_relu)
+    _settings = ("negative_slope",)
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False):
         super().__init__()
@@ -113,8 +114,8 @@ class LeakyReLU(_Activation):
 class ELU(_Activation):
     """The exponential linear unit. See :func:`minidl.functional.elu`."""
 
-    function = staticmethod(F.elu)
-    settings = ("alpha",)
+    _function = staticmethod(F.elu)
+    _settings = ("alpha",)
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False):
         super().__init__()
@@ -124,8 +125,8 @@ class ELU(_Activation):
 class CELU(_Activation):
     """The continuously differentiable exponential unit. See :func:`minidl.functional.celu`."""
 
-    function = staticmethod(F.celu)
-    settings = ("alpha",)
+    _function = staticmethod(F.celu)
+    _settings = ("alpha",)
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False):
         super().__init__()
@@ -135,8 +136,8 @@ class CELU(_Activation):
 class GELU(_Activation):
     """x · Φ(x). See :func:`minidl.functional.gelu`."""
 
-    function = staticmethod(F.gelu)
-    settings = ("approximate",)
+    _function = staticmethod(F.gelu)
+    _settings = ("approximate",)
 
     def __init__(self, approximate: str = "none"):
         super().__init__()
@@ -146,8 +147,8 @@ class GELU(_Activation):
 class Hardtanh(_Activation):
     """x limited to [min_val, max_val]. See :func:`minidl.functional.hardtanh`."""
 
-    function = staticmethod(F.hardtanh)
-    settings = ("min_val", "max_val")
+    _function = staticmethod(F.hardtanh)
+    _settings = ("min_val", "max_val")
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False):
         super().__init__()
@@ -157,8 +158,8 @@ class Hardtanh(_Activation):
 class Softplus(_Activation):
     """log(1 + e^(beta · x)) / beta. See :func:`minidl.functional.softplus`."""
 
-    function = staticmethod(F.softplus)
-    settings = ("beta", "threshold")
+    _function = staticmethod(F.softplus)
+    _settings = ("beta", "threshold")
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0):
         super().__init__()
@@ -168,8 +169,8 @@ class Softplus(_Activation):
 class Threshold(_Activation):
     """x where x > threshold, else `value`. See :func:`minidl.functional.threshold`."""
 
-    function = staticmethod(F.threshold)
-    settings = ("threshold", "value")
+    _function = staticmethod(F.threshold)
+    _settings = ("threshold", "value")
 
     def __init__(self, threshold: float, value: float, inplace: bool = False):
         super().__init__()
@@ -197,7 +198,7 @@ class PReLU(Module):
 
 
 class _AlongDim(_Activation):
-    settings = ("dim",)
+    _settings = ("dim",)
 
     def __init__(self, dim: int | None = None):
         super().__init__()
@@ -207,16 +208,16 @@ class _AlongDim(_Activation):
 class Softmax(_AlongDim):
     """Probabilities along `dim`, which must be given. See :func:`minidl.functional.softmax`."""
 
-    function = staticmethod(F.softmax)
+    _function = staticmethod(F.softmax)
 
 
 class LogSoftmax(_AlongDim):
     """Log-probabilities along `dim`, which must be given. See :func:`minidl.functional.log_softmax`."""
 
-    function = staticmethod(F.log_softmax)
+    _function = staticmethod(F.log_softmax)
 
 
 class Softmin(_AlongDim):
     """softmax(−x) along `dim`, which must be given. See :func:`minidl.functional.softmin`."""
 
-    function = staticmethod(F.softmin)
+    _function = staticmethod(F.softmin)

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Self
 
 from ..autograd import Tensor
 from ..errors import ArgumentTypeError, MissingAttributeError, OutOfRangeError
-from .module import Module, Parameter, format_module
+from .module import Module, format_module
+from .parameter import Parameter
 
 
 class Identity(Module):

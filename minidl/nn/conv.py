@@ -10,11 +10,12 @@ from .. import functional as F
 from ..autograd import Tensor, check_tensor
 from ..errors import ArgumentError, ShapeError
 from ..functional._shared import ntuple
-from ..functional.conv import check_groups, zero_padding
-from . import init
-from .module import Module, Parameter
+from ..functional.conv import Ints, check_groups, zero_padding
+from ..functional.conv_transpose import output_size as transposed_size
+from ._default_init import draw_parameters
+from .module import Module
+from .parameter import Parameter
 
-Ints = int | Sequence[int]
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
@@ -41,8 +42,8 @@ class _ConvNd(Module):
     ):
         super().__init__()
         name, dims = type(self).__name__, self._dims
-        self.in_channels = ntuple(in_channels, 1, name, "in_channels")[0]
-        self.out_channels = ntuple(out_channels, 1, name, "out_channels")[0]
+        (self.in_channels,) = ntuple(in_channels, 1, name, "in_channels")
+        (self.out_channels,) = ntuple(out_channels, 1, name, "out_channels")
         self.kernel_size = ntuple(kernel_size, dims, name, "kernel_size")
         self.stride = ntuple(stride, dims, name, "stride")
         self.padding = padding if isinstance(padding, str) else ntuple(padding, dims, name, "padding", minimum=0)
@@ -62,16 +63,8 @@ class _ConvNd(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw weight and bias anew.
-
-        Math:      U[−b, b) with b = 1/√fan_in, fan_in = weight.shape[1] · Πkernel
-        Source:    PyTorch's default, Kaiming uniform with a = √5: a third of the variance of LeCun et al. 1998
-                   ("Efficient BackProp", section 4.6)
-        """
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        if self.bias is not None:
-            bound = 1 / math.sqrt(math.prod(self.weight.shape[1:]))
-            init.uniform_(self.bias, -bound, bound)
+        """Draw weight and bias anew: see :func:`minidl.nn._default_init.draw_parameters`."""
+        draw_parameters(self.weight, self.bias, fan_in=math.prod(self.weight.shape[1:]))
 
     def extra_repr(self) -> str:
         ones, zeros = (1,) * self._dims, (0,) * self._dims
@@ -197,12 +190,8 @@ class _ConvTranspose(_ConvNd):
             raise ArgumentError(
                 f"{name}: output_size must have {dims} entries (or those of the whole shape), got {output_size}"
             )
-        smallest = tuple(
-            (n - 1) * s - 2 * p + d * (k - 1) + 1
-            for n, k, s, p, d in zip(
-                x.shape[-dims:], self.kernel_size, self.stride, self.padding, self.dilation, strict=True
-            )
-        )
+        settings = self.kernel_size, self.stride, self.padding, self.dilation
+        smallest = transposed_size(x.shape[-dims:], *settings, output_padding=(0,) * dims)
         if any(not least <= n < least + s for n, least, s in zip(wanted, smallest, self.stride, strict=True)):
             largest = tuple(least + s - 1 for least, s in zip(smallest, self.stride, strict=True))
             raise ShapeError(

@@ -13,7 +13,7 @@ import numpy as np
 from .. import backend
 from ..autograd import Tensor, check_tensor
 from ..backend import Generator
-from ..errors import ArgumentError, ArgumentTypeError, ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..functional._shared import require_floating
 
 _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
@@ -62,7 +62,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Draw from the normal distribution N(mean, std²)."""
     if not std >= 0:
-        raise ArgumentError(f"normal_: std is not negative, got {std}")
+        raise ArgumentError(f"normal_: std must not be negative, got {std}")
     require_floating(tensor, "normal_", "tensor")
     return _write(tensor, mean + std * _normal(tensor.shape, tensor.dtype, generator), "normal_")
 
@@ -243,11 +243,7 @@ def _write(tensor: Tensor, values: Any, op: str) -> Tensor:
 
 
 def _rng(generator: Generator | None) -> np.random.Generator:
-    if generator is None:
-        return backend.stream("init").numpy
-    if not isinstance(generator, Generator):
-        raise ArgumentTypeError(f"init: generator must be a minidl.Generator or None, got {type(generator).__name__}")
-    return generator.numpy
+    return (backend.check_generator(generator, "init") or backend.stream("init")).numpy
 
 
 def _draw_dtype(dtype: np.dtype) -> Any:

@@ -1,8 +1,9 @@
-"""Module and Parameter: a tree of layers that knows its parameters by name."""
+"""Module: a tree of layers that knows its parameters by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -11,23 +12,12 @@ from .. import backend
 from ..autograd import RemovableHandle, Tensor
 from ..errors import ArgumentError, ArgumentTypeError, MinidlError, MissingAttributeError, NameTakenError
 from ..functional.casting import destination
-from ._hooks import BackwardTaps
+from ._hooks import add_hook, call_with_hooks
 from ._state_dict import IncompatibleKeys, load_state
+from .parameter import Parameter, zero_grad
 
 if TYPE_CHECKING:
     from .summary import Summary
-
-
-class Parameter(Tensor):
-    """A tensor that its module trains: assigned to an attribute of a Module, it becomes one of its parameters.
-
-    Args:      data: array, or a Tensor whose memory is then shared. requires_grad: False for a frozen parameter
-    """
-
-    __slots__ = ()
-
-    def __init__(self, data: Any, requires_grad: bool = True):
-        super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad=requires_grad)
 
 
 class Module:
@@ -73,29 +63,11 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks:
-                return self._call_with_hooks(args, kwargs)
+                return call_with_hooks(self, args, kwargs)
             return self.forward(*args, **kwargs)
         except MinidlError as error:
             self._add_to_layer_path(error)
             raise
-
-    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for hook, with_kwargs in tuple(self._forward_pre_hooks):
-            if with_kwargs:
-                replaced = hook(self, args, kwargs)
-                args, kwargs = (args, kwargs) if replaced is None else replaced
-            else:
-                replaced = hook(self, args)
-                if replaced is not None:
-                    args = replaced if isinstance(replaced, tuple) else (replaced,)
-        taps = BackwardTaps(self, self._backward_hooks) if self._backward_hooks else None
-        if taps:
-            args = taps.tap_inputs(args)
-        result = self.forward(*args, **kwargs)
-        for hook, with_kwargs in tuple(self._forward_hooks):
-            replaced = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
-            result = result if replaced is None else replaced
-        return taps.tap_outputs(result) if taps else result
 
     def _add_to_layer_path(self, error: MinidlError) -> None:
         """Put the name of the child that last passed `error` on in front of the error's layer path."""
@@ -117,7 +89,7 @@ class Module:
         Args:      prepend: before the hooks there already. with_kwargs: ``hook(module, args, kwargs)``, which returns
                    None or (args, kwargs)
         """
-        return _add_hook(self._forward_pre_hooks, hook, with_kwargs, prepend)
+        return add_hook(self._forward_pre_hooks, hook, with_kwargs, prepend)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
@@ -126,7 +98,7 @@ class Module:
 
         Args:      prepend: before the hooks there already. with_kwargs: ``hook(module, args, kwargs, output)``
         """
-        return _add_hook(self._forward_hooks, hook, with_kwargs, prepend)
+        return add_hook(self._forward_hooks, hook, with_kwargs, prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
         """Run ``hook(module, grad_input, grad_output)`` when backward has passed through a call of the module.
@@ -137,7 +109,7 @@ class Module:
 
         Raises:    GradientError: in backward, a hook returned gradients that do not fit the inputs
         """
-        return _add_hook(self._backward_hooks, hook, False, prepend)
+        return add_hook(self._backward_hooks, hook, False, prepend)
 
     # ------------------------------------------------------------------ registering
 
@@ -469,22 +441,12 @@ def format_module(module: Module, children: list[tuple[str, str]]) -> str:
     return f"{type(module).__name__}({body}\n)"
 
 
-def zero_grad(tensor: Tensor, set_to_none: bool) -> None:
-    """Forget a tensor's gradient, or make it zeros: in place, unless a graph may have saved it."""
-    if set_to_none or tensor.grad is None:
-        tensor.grad = None
-    elif tensor.grad.grad_fn is not None:
-        tensor.grad = Tensor(backend.array_module(tensor.data).zeros_like(tensor.data))
-    else:
-        tensor.grad.data[...] = 0
-        tensor.grad.bump_version()
-
-
-def _add_hook(hooks: list[Any], hook: Callable[..., Any], with_kwargs: bool, prepend: bool) -> RemovableHandle:
-    if not callable(hook):
-        raise ArgumentTypeError(f"a hook is a function, got {type(hook).__name__}")
-    entry: Any = (hook, with_kwargs)
-    handle = RemovableHandle(hooks, entry)
-    if prepend:
-        hooks.insert(0, hooks.pop())
-    return handle
+@contextmanager
+def same_mode_afterwards(root: Module) -> Iterator[None]:
+    """Give every module back the mode, training or evaluation, that it has now."""
+    modes = [(module, module.training) for module in root.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -10,7 +10,9 @@ from ..autograd import Tensor, check_tensor
 from ..errors import ArgumentError, ShapeError
 from ..functional._shared import ntuple
 from ..functional.creation import as_shape
-from .module import Module, Parameter
+from . import init
+from .module import Module
+from .parameter import Parameter
 
 
 class _ChannelNorm(Module):
@@ -252,8 +254,7 @@ class RMSNorm(Module):
     def reset_parameters(self) -> None:
         """Weight 1."""
         if self.weight is not None:
-            self.weight.data[...] = 1
-            self.weight.bump_version()
+            init.ones_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
@@ -322,7 +323,7 @@ def _add_affine(module: Module, shape: tuple[int, ...], weight: bool, bias: bool
 
 
 def _reset_affine(module: Module) -> None:
-    for parameter, value in ((module.weight, 1), (module.bias, 0)):
-        if parameter is not None:
-            parameter.data[...] = value
-            parameter.bump_version()
+    if module.weight is not None:
+        init.ones_(module.weight)
+    if module.bias is not None:
+        init.zeros_(module.bias)

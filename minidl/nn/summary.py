@@ -12,8 +12,9 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..backend import to_device
 from ..errors import ArgumentTypeError, MinidlError
+from ..functional._shared import ntuple
 from ..functional.creation import as_shape
-from .module import Module
+from .module import Module, same_mode_afterwards
 
 Shape = tuple[int, ...]
 
@@ -101,10 +102,9 @@ def summarize(module: Module, input_shape: Any, *, dtype: Any = None) -> Summary
         child.register_forward_hook(lambda layer, args, output: calls[id(layer)].append((args, output)))
         for child in module.modules()
     ]
-    modes = [(child, child.training) for child in module.modules()]
-    module.eval()
     try:
-        with no_grad():
+        with same_mode_afterwards(module), no_grad():
+            module.eval()
             module(*inputs)
     except MinidlError as error:
         advice = f"summary ran the model on inputs of shape {shapes}, batch included: check input_shape"
@@ -113,8 +113,6 @@ def summarize(module: Module, input_shape: Any, *, dtype: Any = None) -> Summary
     finally:
         for handle in handles:
             handle.remove()
-        for child, mode in modes:
-            child.training = mode
 
     counted: set[int] = set()
     return Summary([_row(path, child, calls[id(child)], counted) for path, child in module.named_modules()])
@@ -165,11 +163,9 @@ def _transposed_convolution(layer: Any, x: Tensor, y: Tensor) -> int:
     return 2 * x.numel() * math.prod(layer.weight.shape[1:]) + _bias(layer, y)
 
 
-def _pooling(layer: Any, x: Tensor, y: Tensor) -> int:
+def _pooling(dims: int) -> Callable[[Any, Tensor, Tensor], int]:
     """One comparison or addition for each element of each window."""
-    spatial = int(type(layer).__name__[-2])
-    size = layer.kernel_size
-    return y.numel() * (size**spatial if isinstance(size, int) else math.prod(size))
+    return lambda layer, x, y: y.numel() * math.prod(ntuple(layer.kernel_size, dims, "summary", "kernel_size"))
 
 
 def _per_input(operations: int) -> Callable[[Any, Tensor, Tensor], int]:
@@ -188,7 +184,7 @@ for _n in "123":
     _FLOPS[f"Conv{_n}d"] = _convolution
     _FLOPS[f"ConvTranspose{_n}d"] = _transposed_convolution
     for _kind in ("Max", "Avg", "LP"):
-        _FLOPS[f"{_kind}Pool{_n}d"] = _pooling
+        _FLOPS[f"{_kind}Pool{_n}d"] = _pooling(int(_n))
     for _kind in ("Max", "Avg"):
         _FLOPS[f"Adaptive{_kind}Pool{_n}d"] = _per_input(1)
     for _kind in ("Zero", "Constant", "Reflection", "Replication", "Circular"):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .. import functional as F
 from ..autograd import Tensor
+from ..functional.conv import Ints
 from .module import Module
-
-Ints = int | Sequence[int]
 
 
 class Unfold(Module):
@@ -19,7 +16,6 @@ class Unfold(Module):
         self.kernel_size, self.dilation, self.padding, self.stride = kernel_size, dilation, padding, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """The columns of x."""
         return F.unfold(x, self.kernel_size, self.dilation, self.padding, self.stride)
 
     def extra_repr(self) -> str:
@@ -35,7 +31,6 @@ class Fold(Module):
         self.padding, self.stride = padding, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """The image, or feature map, of ``output_size`` that the columns of x add up to."""
         return F.fold(x, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride)
 
     def extra_repr(self) -> str:

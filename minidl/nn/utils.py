@@ -11,7 +11,9 @@ from .. import functional as F
 from ..autograd import Tensor, check_tensor, no_grad
 from ..backend import array_module, stream, to_device
 from ..errors import ArgumentError, ArgumentTypeError, GradientError, ShapeError
-from .module import Module, Parameter
+from .conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from .module import Module
+from .parameter import Parameter
 
 
 def clip_grad_norm_(
@@ -101,13 +103,13 @@ def spectral_norm(
     if name + "_orig" in module._parameters:
         raise ArgumentError(f"spectral_norm: {name!r} of {type(module).__name__} is normalized already")
     if n_power_iterations < 1:
-        raise ArgumentError(f"spectral_norm: n_power_iterations is at least 1, got {n_power_iterations}")
+        raise ArgumentError(f"spectral_norm: n_power_iterations must be at least 1, got {n_power_iterations}")
     weight = module._parameters.get(name)
     if weight is None:
         names = list(module._parameters)
         raise ArgumentError(f"spectral_norm: {type(module).__name__} has no parameter {name!r}, only {names}")
     if dim is None:
-        dim = 1 if type(module).__name__.startswith("ConvTranspose") else 0
+        dim = 1 if isinstance(module, ConvTranspose1d | ConvTranspose2d | ConvTranspose3d) else 0
     rows = weight.shape[dim]
     delattr(module, name)
     module.register_parameter(name + "_orig", weight)

@@ -30,8 +30,15 @@ class Adagrad(Optimizer):
         *,
         maximize: bool = False,
     ):
-        defaults: dict[str, Any] = dict(lr=lr, lr_decay=lr_decay, eps=eps, weight_decay=weight_decay, maximize=maximize)
-        super().__init__(params, {**defaults, "initial_accumulator_value": initial_accumulator_value})
+        defaults: dict[str, Any] = dict(
+            lr=lr,
+            lr_decay=lr_decay,
+            weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value,
+            eps=eps,
+            maximize=maximize,
+        )
+        super().__init__(params, defaults)
 
     def _check_settings(self, group: dict[str, Any]) -> None:
         self._check_not_negative(group, "lr", "lr_decay", "weight_decay", "eps", "initial_accumulator_value")

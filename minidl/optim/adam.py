@@ -37,8 +37,15 @@ class Adam(Optimizer):
         *,
         maximize: bool = False,
     ):
-        defaults: dict[str, Any] = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
-        super().__init__(params, {**defaults, "maximize": maximize})
+        defaults: dict[str, Any] = dict(
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            amsgrad=amsgrad,
+            maximize=maximize,
+        )
+        super().__init__(params, defaults)
 
     def _check_settings(self, group: dict[str, Any]) -> None:
         self._check_not_negative(group, "lr", "eps", "weight_decay")

@@ -15,7 +15,7 @@ import numpy as np
 from .. import backend
 from ..autograd import Tensor, enable_grad
 from ..errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, StateDictError
-from ..nn.module import zero_grad
+from ..nn.parameter import zero_grad
 
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
 
@@ -177,7 +177,7 @@ class Optimizer:
             if parameter is None:
                 raise StateDictError(f"{self._name}.load_state_dict: parameter {position} of the state is in no group")
             state[parameter] = {
-                name: self._restored(value, parameter, f"{name!r} of parameter {position}")
+                name: self._restored(name, value, parameter, position)
                 for name, value in entries.items()
                 if value is not None  # PyTorch's way to say that there is no momentum yet
             }
@@ -189,15 +189,16 @@ class Optimizer:
         self.param_groups[:] = groups
         self.state = state
 
-    def _restored(self, value: Any, parameter: Tensor, what: str) -> Any:
+    def _restored(self, name: str, value: Any, parameter: Tensor, position: Any) -> Any:
         """A copy of an entry of the state: a count as a number, anything else as an array like the parameter."""
         array = value.data if isinstance(value, Tensor) else value
-        if what.startswith("'step'"):
+        if name == "step":
             return int(array)
         if not backend.is_array(array) or array.shape != parameter.shape:
             found = f"shape {array.shape}" if backend.is_array(array) else type(array).__name__
             raise StateDictError(
-                f"{self._name}.load_state_dict: {what} must be an array of shape {parameter.shape}, got {found}"
+                f"{self._name}.load_state_dict: {name!r} of parameter {position} must be an array of shape "
+                f"{parameter.shape}, got {found}"
             )
         return backend.to_device(array.astype(parameter.dtype), parameter.device)
 

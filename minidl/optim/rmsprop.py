@@ -34,8 +34,16 @@ class RMSprop(Optimizer):
         *,
         maximize: bool = False,
     ):
-        defaults: dict[str, Any] = dict(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
-        super().__init__(params, {**defaults, "centered": centered, "maximize": maximize})
+        defaults: dict[str, Any] = dict(
+            lr=lr,
+            alpha=alpha,
+            eps=eps,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            centered=centered,
+            maximize=maximize,
+        )
+        super().__init__(params, defaults)
 
     def _check_settings(self, group: dict[str, Any]) -> None:
         self._check_not_negative(group, "lr", "alpha", "eps", "weight_decay", "momentum")
@@ -43,7 +51,7 @@ class RMSprop(Optimizer):
     def _update(self, data: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         xp = array_module(data)
         alpha, momentum, lr = float(group["alpha"]), float(group["momentum"]), float(group["lr"])
-        state["step"] = state.get("step", 0) + 1
+        state["step"] = state.get("step", 0) + 1  # read by nobody here, but part of PyTorch's state
         grad = descent_gradient(data, grad, group)
 
         mean_square = zeros_in_state(state, "square_avg", data)

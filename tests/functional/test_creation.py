@@ -163,7 +163,7 @@ def test_random_numbers_take_generators():
         assert ml.get_random_state() == before  # the common stream is left alone
         assert draw(None).shape == a.shape
         assert ml.get_random_state() != before
-        with pytest.raises(ArgumentTypeError, match="generator must be a minidl.Generator, got Generator|got int"):
+        with pytest.raises(ArgumentTypeError, match="generator must be a minidl.Generator or None, got"):
             draw(5)
 
 

@@ -202,7 +202,7 @@ class TestGain:
     "call, error, message",
     [
         (lambda: init.uniform_(empty(2), 1, 0), ArgumentError, r"the interval \[1, 0\) is empty"),
-        (lambda: init.normal_(empty(2), 0, -1), ArgumentError, "std is not negative, got -1"),
+        (lambda: init.normal_(empty(2), 0, -1), ArgumentError, "std must not be negative, got -1"),
         (lambda: init.trunc_normal_(empty(2), a=2, b=1), ArgumentError, "needs std > 0 and a < b"),
         (
             lambda: init.xavier_uniform_(empty(3)),

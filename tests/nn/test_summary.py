@@ -27,6 +27,7 @@ def row(layer, *shape):
         (nn.MaxPool2d(2, return_indices=True), (1, 3, 8, 8), 3 * 16 * 4),
         (nn.AvgPool2d((3, 1), stride=1), (1, 2, 5, 5), 2 * 15 * 3),
         (nn.MaxPool1d(3), (1, 2, 9), 2 * 3 * 3),
+        (type("Downsample", (nn.MaxPool2d,), {})(2), (1, 3, 8, 8), 3 * 16 * 4),
         (nn.AdaptiveAvgPool2d(1), (2, 3, 4, 4), 96),
         (nn.BatchNorm2d(3), (2, 3, 4, 4), 4 * 96),
         (nn.BatchNorm2d(3, affine=False), (2, 3, 4, 4), 2 * 96),

@@ -385,7 +385,7 @@ def one_cycle(**settings):
         (
             lambda: lr_scheduler.CosineAnnealingWarmRestarts(make_optimizer(), 2).step(-1),
             ArgumentError,
-            "epoch is not negative, got -1",
+            "epoch must not be negative, got -1",
         ),
         (lambda: one_cycle(total_steps=None), ArgumentError, "give total_steps, or both epochs and steps_per_epoch"),
         (lambda: one_cycle(total_steps=0), ArgumentError, "total_steps must be a positive integer"),

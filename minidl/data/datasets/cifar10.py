@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import FileFormatError
 from ..download import Checksum
-from ._files import Source, find
+from ._find import Source, find
 from ._labeled import LabeledImages, from_bytes
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

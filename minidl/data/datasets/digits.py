@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._files import Source, find
+from ._csv import read_table
+from ._find import Source, find
 from ._labeled import LabeledImages, split_by_class
-from ._table import read_table
 
 _FILE = Source(
     "digits",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..download import Checksum
-from ._files import Source
+from ._find import Source
 from ._labeled import LabeledImages
 from .mnist import load_idx
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...errors import FileFormatError
-from ._files import Source, find
+from ._find import Source, find
 from ._labeled import LabeledImages, split_by_class
 
 _FILE = Source(

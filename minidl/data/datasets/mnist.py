@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ...errors import FileFormatError
 from ..download import Checksum
-from ._files import Source, find
+from ._csv import read_table
+from ._find import Source, find
 from ._idx import read_idx
 from ._labeled import LabeledImages, from_bytes, split_by_class
-from ._table import read_table
 
 CLASSES = tuple(str(digit) for digit in range(10))
 _MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import ArgumentError, DatasetError, FileFormatError
-from ._files import Source, find
+from ...errors import ArgumentError, FileFormatError, MissingPackageError
+from ._find import Source, find
 
 _FILES = {
     Path(name).stem: name
@@ -28,7 +28,8 @@ def photographs(name: str) -> np.ndarray:
     """A photograph by name, such as "astronaut", "chelsea" (a cat), "coffee", or a texture: "brick", "grass", "gravel".
 
     Returns:   (C, H, W) float32 in [0, 1]; C is 3 (RGB) or 1 (gray)
-    Raises:    ArgumentError: no such name. DatasetError: scikit-image or Pillow is not installed
+    Raises:    ArgumentError: no such name. DatasetError: scikit-image is not installed. MissingPackageError: Pillow
+               is not installed
     Source:    scikit-image's ``skimage.data`` (van der Walt et al. 2014); its documentation gives each image's origin
                and licence, in most cases public domain or CC0
     """
@@ -56,10 +57,8 @@ def decode_image(path: Path) -> np.ndarray:
     """A PNG or JPEG file as (C, H, W) float32 in [0, 1]: gray as one channel, all else as RGB."""
     try:
         from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise DatasetError(
-            f"decoding {path.name} needs Pillow, which is not installed. Remedy: pip install pillow"
-        ) from None
+    except ImportError as error:
+        raise MissingPackageError(f"decoding {path.name} needs Pillow ({error}): pip install pillow") from error
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))

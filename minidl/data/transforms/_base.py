@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ...autograd import Tensor
-from ...backend import Generator
+from ...backend import Generator, check_generator
 from ...errors import ArgumentError, ArgumentTypeError, DeviceError, ShapeError
-from .._random import augment_generator, check_generator
+from .._random import augment_generator
 
 
 def unwrap(value: Any, op: str, name: str) -> tuple[np.ndarray, Callable[[np.ndarray], Any]]:

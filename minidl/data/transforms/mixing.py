@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import Generator
+from ...backend import Generator, check_generator
 from ...errors import ArgumentError, OutOfRangeError, ShapeError
-from .._random import augment_generator, check_generator
+from .._random import augment_generator
 from ._base import unwrap
 
 

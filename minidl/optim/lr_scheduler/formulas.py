@@ -171,6 +171,6 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         if epoch is None:
             super().step()
         elif epoch < 0:
-            raise ArgumentError(f"CosineAnnealingWarmRestarts: epoch is not negative, got {epoch}")
+            raise ArgumentError(f"CosineAnnealingWarmRestarts: epoch must not be negative, got {epoch}")
         else:
             self.restart(epoch)  # type: ignore[arg-type]
