@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
-import numpy as np
-
 from ..backend import array_module
 from ..errors import ArgumentTypeError, DeviceError, DtypeError, GradientError, ShapeError
 from .function import Function, _edge
-from .grad_mode import GradMode
+from .grad_mode import GradMode, Silence, is_grad_enabled
 from .tensor import Tensor, _wrap
 
 
@@ -81,7 +79,7 @@ def run(
     """
     roots: list[Any] = []
     pending: dict[Any, list[Tensor | None]] = {}  # node or leaf -> gradients of its outputs so far
-    with GradMode(create_graph), np.errstate(all="ignore"):
+    with GradMode(create_graph), Silence():
         for root, gradient in seeds:
             source, index = _edge(root)
             roots.append(source)
@@ -201,7 +199,15 @@ def _accumulate(pending: dict[Any, list[Any]], source: Any, index: int, gradient
     if gradients is None:
         gradients = pending[source] = [None] * (1 if isinstance(source, Tensor) else len(source._output_metas))
     old = gradients[index]
-    gradients[index] = gradient if old is None else old + gradient
+    if old is None:
+        gradients[index] = gradient
+    else:
+        gradients[index] = old + gradient if is_grad_enabled() else _sum(old.data, gradient.data)
+
+
+def _sum(a: Any, b: Any) -> Tensor:
+    """a + b without a graph; NumPy turns 0-d results into scalars."""
+    return _wrap(array_module(a).asarray(a + b))
 
 
 def _call_hooks(node: Any, gradients: list[Any]) -> None:

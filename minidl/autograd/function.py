@@ -101,8 +101,11 @@ class Function:
         recorded = recorded and _mode.enabled
         if recorded:
             self.needs_input_grad = tuple([x._requires_grad for x in inputs])
-        with np.errstate(all="ignore"):  # inf and nan are results, as in PyTorch, not warnings
+        if _mode.silent:
             result = self.forward(*arrays)
+        else:
+            with np.errstate(all="ignore"):  # inf and nan are results, as in PyTorch, not warnings
+                result = self.forward(*arrays)
         if type(result) is not tuple:
             array = result if type(result) is np.ndarray else self._as_array(result)
             y = _wrap(array)

@@ -8,11 +8,14 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..errors import ArgumentTypeError
 
 
 class _Mode(threading.local):
     enabled = True
+    silent = False
 
 
 _mode = _Mode()
@@ -21,6 +24,19 @@ _mode = _Mode()
 def is_grad_enabled() -> bool:
     """Whether operations in this thread record themselves for a backward pass."""
     return _mode.enabled
+
+
+class Silence:
+    """NumPy's warnings off for a whole backward pass, so that each operation in it need not switch them off again."""
+
+    def __enter__(self) -> None:
+        self._before, self._errstate = _mode.silent, np.errstate(all="ignore")
+        self._errstate.__enter__()
+        _mode.silent = True
+
+    def __exit__(self, *exception: Any) -> None:
+        _mode.silent = self._before
+        self._errstate.__exit__(*exception)
 
 
 class GradMode:
