@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minidl.autograd import Tensor, grad, gradcheck, gradgradcheck
+from minidl.autograd import Function, Tensor, grad, gradcheck, gradgradcheck
 from minidl.backend import to_device, to_numpy
 from minidl.errors import NotTwiceDifferentiable
 from tests.op_cases import ALL_CASES
@@ -186,3 +186,31 @@ def test_torch_agrees(case, dtype):
     for ours_g, theirs_g in zip(gradients(case, ours), reference, strict=True):
         if theirs_g is not None and ours_g is not None:
             assert_close(to_numpy(ours_g.data), theirs_g.numpy(), BACKWARD | case.tolerances, err_msg=case.name)
+
+
+def concrete_functions(base=Function):
+    """The operations of minidl.functional; a leading underscore marks what only subclasses use."""
+    for function in base.__subclasses__():
+        if function.__module__.startswith("minidl.functional") and not function.__name__.startswith("_"):
+            yield function
+        yield from concrete_functions(function)
+
+
+def test_every_operation_of_the_engine_has_a_row(monkeypatch):
+    """The table must reach each Function, or a new one could go unchecked."""
+    applied = set()
+    call = Function.__call__
+
+    def recorded(self, *inputs):
+        applied.add(type(self))
+        return call(self, *inputs)
+
+    monkeypatch.setattr(Function, "__call__", recorded)
+    for case in ALL_CASES:
+        inputs = tensors(case, draw(case))
+        if is_differentiable(case):
+            gradients(case, inputs, create_graph=case.second)
+        else:
+            case.fn(*inputs)
+    missing = {function for function in concrete_functions() if function not in applied}
+    assert {function.__name__ for function in missing} <= {"ToDevice"}  # which needs two devices
