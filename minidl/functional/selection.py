@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import kernels
 from ..autograd import Function, Tensor, as_tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentTypeError, DtypeError, OutOfRangeError
@@ -20,7 +21,7 @@ class Where(Function):
     saves_outputs = ()
 
     def forward(self, condition: Any, a: Any, b: Any) -> Any:
-        return broadcasting("where", array_module(a).where, condition, a, b)
+        return broadcasting("where", kernels.of(a).choose, condition, a, b)
 
     def backward(self, gy: Tensor) -> tuple[Tensor | None, ...]:
         condition = self.inputs[0]
@@ -39,8 +40,7 @@ class MaskedFill(Function):
         self.value = value
 
     def forward(self, x: Any, mask: Any) -> Any:
-        xp = array_module(x)
-        return xp.where(mask, xp.asarray(self.value, dtype=x.dtype), x)
+        return kernels.of(x).choose(mask, array_module(x).asarray(self.value, dtype=x.dtype), x)
 
     def backward(self, gy: Tensor) -> tuple[Tensor, None]:
         return MaskedFill(value=0.0)(gy, self.inputs[1]), None
