@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...backend import scratch
+
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 _SMALL = 4096
 """Elements below which one call of NumPy's is faster than five."""
@@ -18,6 +20,10 @@ def choose(condition: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     bits = _BITS.get(a.dtype.itemsize)
     if bits is None or a.dtype != b.dtype or max(condition.size, a.size, b.size) < _SMALL:
         return np.where(condition, a, b)
-    mask = np.negative(condition, dtype=bits)  # all ones, or all zeros
+    mask = np.negative(condition, out=scratch("choose.mask", condition.shape, bits), dtype=bits)  # all ones, or zeros
     a_bits, b_bits = a.view(bits), b.view(bits)
-    return (((a_bits ^ b_bits) & mask) ^ b_bits).view(a.dtype)
+    y = np.empty(np.broadcast_shapes(condition.shape, a.shape, b.shape), bits)
+    np.bitwise_xor(a_bits, b_bits, out=y)
+    np.bitwise_and(y, mask, out=y)
+    np.bitwise_xor(y, b_bits, out=y)
+    return y.view(a.dtype)
