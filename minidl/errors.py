@@ -42,6 +42,10 @@ class IndexTypeError(ArgumentTypeError, DtypeError, IndexError):
     """An index in brackets that is no index: a float, a string, a tensor of floats."""
 
 
+class MissingMethodError(MinidlError, NotImplementedError):
+    """A subclass that lacks a method which it has to define."""
+
+
 class NameTakenError(ArgumentError, KeyError):
     """A name that a module cannot give to a parameter, buffer or layer: taken already, empty, or with a dot."""
 

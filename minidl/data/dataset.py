@@ -12,17 +12,17 @@ import numpy as np
 
 from ..autograd import Tensor
 from ..backend import Generator, array_module, check_generator, is_array, stream
-from ..errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
+from ..errors import ArgumentError, ArgumentTypeError, MissingMethodError, OutOfRangeError, ShapeError
 
 
 class Dataset:
     """Base of map-style datasets: a subclass defines ``__len__`` and ``__getitem__(index)``."""
 
     def __getitem__(self, index: int) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} must define __getitem__(self, index)")
+        raise MissingMethodError(f"{type(self).__name__} must define __getitem__(self, index)")
 
     def __len__(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__} must define __len__(self)")
+        raise MissingMethodError(f"{type(self).__name__} must define __len__(self)")
 
     def __add__(self, other: Dataset) -> ConcatDataset:
         return ConcatDataset([self, other])

@@ -10,7 +10,14 @@ import numpy as np
 
 from .. import backend
 from ..autograd import RemovableHandle, Tensor
-from ..errors import ArgumentError, ArgumentTypeError, MinidlError, MissingAttributeError, NameTakenError
+from ..errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    MinidlError,
+    MissingAttributeError,
+    MissingMethodError,
+    NameTakenError,
+)
 from ..functional.casting import destination
 from ._hooks import add_hook, call_with_hooks
 from ._state_dict import IncompatibleKeys, load_state
@@ -58,7 +65,7 @@ class Module:
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; every subclass defines it."""
-        raise NotImplementedError(f"{type(self).__name__} defines no forward(); write it, with the inputs as arguments")
+        raise MissingMethodError(f"{type(self).__name__} defines no forward(); write it, with the inputs as arguments")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import Tensor, enable_grad
-from ..errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError, StateDictError
+from ..errors import ArgumentError, ArgumentTypeError, DtypeError, MissingMethodError, ShapeError, StateDictError
 from ..nn.parameter import zero_grad
 
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
@@ -116,12 +116,11 @@ class Optimizer:
     # ------------------------------------------------------------------ for the rules
 
     def _check_settings(self, group: dict[str, Any]) -> None:
-        """Raise ArgumentError where a setting of the group is out of its range."""
-        raise NotImplementedError
+        """Raise ArgumentError where a setting of the group is out of its range; by default none is."""
 
     def _update(self, data: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Change `data` in place by `grad`, which stays as it is."""
-        raise NotImplementedError
+        raise MissingMethodError(f"{self._name} must define _update(self, data, grad, state, group)")
 
     def _check_not_negative(self, group: dict[str, Any], *names: str) -> None:
         for name in names:

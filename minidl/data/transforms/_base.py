@@ -9,7 +9,7 @@ import numpy as np
 
 from ...autograd import Tensor
 from ...backend import Generator, check_generator
-from ...errors import ArgumentError, ArgumentTypeError, DeviceError, ShapeError
+from ...errors import ArgumentError, ArgumentTypeError, DeviceError, MissingMethodError, ShapeError
 from .._random import augment_generator
 
 
@@ -41,7 +41,7 @@ class Transform:
 
     def image(self, image: np.ndarray, choice: Any) -> np.ndarray:
         """The image (C, H, W) after this choice; the input is not changed."""
-        raise NotImplementedError(f"{type(self).__name__} must define image(self, image, choice)")
+        raise MissingMethodError(f"{type(self).__name__} must define image(self, image, choice)")
 
     def __call__(self, sample: Any) -> Any:
         op, rng = type(self).__name__, augment_generator(self.generator)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import Generator
-from ...errors import ArgumentError, ShapeError
+from ...errors import ArgumentError, MissingMethodError, ShapeError
 from ._base import Transform, check_probability, interval, pair, unwrap
 from ._image import affine_matrix, move_boxes, pad, resize, warp
 
@@ -38,11 +38,11 @@ class GeometricTransform(Transform):
 
     def move(self, pixels: np.ndarray, choice: Any, fill: float, nearest: bool) -> np.ndarray:
         """The pixels (…, H, W) after this choice."""
-        raise NotImplementedError(f"{type(self).__name__} must define move(self, pixels, choice, fill, nearest)")
+        raise MissingMethodError(f"{type(self).__name__} must define move(self, pixels, choice, fill, nearest)")
 
     def matrix(self, choice: Any, height: int, width: int) -> np.ndarray:
         """(2, 3): where a point (x, y, 1) of an image of this size moves."""
-        raise NotImplementedError(f"{type(self).__name__} must define matrix(self, choice, height, width)")
+        raise MissingMethodError(f"{type(self).__name__} must define matrix(self, choice, height, width)")
 
     def image(self, image: np.ndarray, choice: Any) -> np.ndarray:
         return self.move(image, choice, self.fill, nearest=False)

@@ -35,7 +35,7 @@ class _Mix:
         return wrap_images(mixed), wrap_labels(share * target + (1 - share) * target[partner])
 
     def _mix(self, rng: np.random.Generator, pixels: np.ndarray, partner: np.ndarray, share: float) -> Any:
-        raise NotImplementedError
+        """The batch mixed with its partners, and each image's share in itself."""
 
     def _probabilities(self, labels: np.ndarray, dtype: np.dtype) -> np.ndarray:
         op = type(self).__name__

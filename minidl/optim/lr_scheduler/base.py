@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ArgumentError, ArgumentTypeError, StateDictError
+from ...errors import ArgumentError, ArgumentTypeError, MissingMethodError, StateDictError
 from ..optimizer import Optimizer
 
 
@@ -46,7 +46,7 @@ class LRScheduler:
 
     def scale(self, epoch: Any) -> float:
         """The learning rate at an epoch as a multiple of the initial one."""
-        raise NotImplementedError
+        raise MissingMethodError(f"{type(self).__name__} must define scale(self, epoch)")
 
     def lr_at(self, epoch: Any, group: int) -> float:
         """The learning rate of group number `group` at an epoch."""
