@@ -17,7 +17,7 @@ from minidl.data import (
     random_split,
     stratified_split,
 )
-from minidl.errors import ArgumentError, ArgumentTypeError, DtypeError, OutOfRangeError, ShapeError
+from minidl.errors import ArgumentError, ArgumentTypeError, DtypeError, MissingMethodError, OutOfRangeError, ShapeError
 
 
 class Squares(Dataset):
@@ -34,9 +34,9 @@ class Squares(Dataset):
 
 
 def test_a_dataset_must_define_both_methods():
-    with pytest.raises(NotImplementedError, match="Dataset must define __getitem__"):
+    with pytest.raises(MissingMethodError, match="Dataset must define __getitem__"):
         Dataset()[0]
-    with pytest.raises(NotImplementedError, match="Dataset must define __len__"):
+    with pytest.raises(MissingMethodError, match="Dataset must define __len__"):
         len(Dataset())
 
 

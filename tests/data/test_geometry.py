@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from minidl.autograd import Tensor
 from minidl.backend import Generator
 from minidl.data import transforms as T
-from minidl.errors import ArgumentError, ArgumentTypeError, DeviceError, ShapeError
+from minidl.errors import ArgumentError, ArgumentTypeError, DeviceError, MissingMethodError, ShapeError
 
 
 def marked(height=6, width=8, row=1, column=2, h=1, w=1):
@@ -281,9 +281,9 @@ def test_a_tensor_on_a_gpu_is_not_fetched_behind_the_users_back():
         (lambda: T.RandomAffine(1, scale=(0, 1)), ArgumentError, "must be positive"),
         (lambda: T.RandomResizedCrop(4, ratio=(0, 1)), ArgumentError, "must be positive"),
         (lambda: T.RandomResizedCrop(4, scale=0.5), ArgumentError, "scale=0.5 must be two numbers"),
-        (lambda: T.GeometricTransform()(np.zeros((1, 2, 2))), NotImplementedError, "must define move"),
-        (lambda: T.GeometricTransform().matrix(None, 2, 2), NotImplementedError, "must define matrix"),
-        (lambda: T.Transform()(np.zeros((1, 2, 2))), NotImplementedError, "must define image"),
+        (lambda: T.GeometricTransform()(np.zeros((1, 2, 2))), MissingMethodError, "must define move"),
+        (lambda: T.GeometricTransform().matrix(None, 2, 2), MissingMethodError, "must define matrix"),
+        (lambda: T.Transform()(np.zeros((1, 2, 2))), MissingMethodError, "must define image"),
         (lambda: T.RandomVerticalFlip(generator=1), ArgumentTypeError, "generator must be a minidl.Generator"),
     ],
 )

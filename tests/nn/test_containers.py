@@ -4,7 +4,7 @@ import pytest
 
 from minidl import nn
 from minidl.autograd import Tensor
-from minidl.errors import ArgumentError, ArgumentTypeError, MissingAttributeError, OutOfRangeError
+from minidl.errors import ArgumentError, ArgumentTypeError, MissingAttributeError, MissingMethodError, OutOfRangeError
 from tests.nn._layers import Affine, array
 
 
@@ -97,7 +97,7 @@ class TestModuleList:
         assert len(nn.ParameterList(values=[weight])) == len(nn.ParameterDict(parameters={"a": weight})) == 1
 
     def test_has_no_forward(self):
-        with pytest.raises(NotImplementedError, match="ModuleList defines no forward"):
+        with pytest.raises(MissingMethodError, match="ModuleList defines no forward"):
             nn.ModuleList()(1)
 
     def test_repr_gathers_equal_neighbors(self):

@@ -14,6 +14,7 @@ from minidl.errors import (
     DeviceError,
     GradientError,
     MissingAttributeError,
+    MissingMethodError,
     ShapeError,
     StateDictError,
 )
@@ -582,7 +583,7 @@ class TestLayerPath:
         class Empty(nn.Module):
             pass
 
-        with pytest.raises(NotImplementedError, match="Empty defines no forward"):
+        with pytest.raises(MissingMethodError, match="Empty defines no forward"):
             Empty()(1)
 
 
