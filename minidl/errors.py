@@ -96,3 +96,7 @@ class MissingPackageError(MinidlError, ImportError):
 
 class NonFiniteError(MinidlError, RuntimeError, FloatingPointError):
     """A NaN or an infinity where only finite numbers make sense, such as the loss of a training."""
+
+
+class WorkerError(MinidlError, RuntimeError):
+    """A worker process that ended in the middle of its work. The next operations start a new one."""

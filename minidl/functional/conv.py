@@ -32,8 +32,7 @@ class Conv(_Convolution):
         self.name = f"conv{len(settings['stride'])}d"  # type: ignore[misc]
 
     def forward(self, x: Any, w: Any, b: Any = None) -> Any:
-        y = kernels.of(x).conv(x, w, **self.settings)
-        return y if b is None else add_bias(y, b)
+        return kernels.of(x).conv(x, w, b, **self.settings)
 
     def backward(self, gy: Tensor) -> tuple[Tensor | None, ...]:
         x, w, needs = self.inputs[0], self.inputs[1], self.needs_input_grad

@@ -1,7 +1,7 @@
 """Convolution kernels: the NumPy ones against the textbook loops."""
 
-import importlib
 import inspect
+from contextlib import contextmanager
 from unittest import mock
 
 import numpy as np
@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minidl import backend
 from minidl.kernels import cpu, reference
 from tests.tolerances import assert_close
 
-cpu_conv = importlib.import_module("minidl.kernels.cpu.conv")  # the package's `conv` is the function
+from minidl.kernels.cpu import conv_columns, conv_general
 
 NAMES = ("conv", "conv_input_grad", "conv_weight_grad", "fold", "unfold")
 ONE = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1)}
@@ -51,6 +52,23 @@ def assert_same(actual, expected):
     assert_close(actual, expected)
 
 
+@pytest.fixture
+def one_thread():
+    before = backend.get_num_threads()
+    backend.set_num_threads(1)
+    yield
+    backend.set_num_threads(before)
+
+
+@contextmanager
+def column_bytes_set_to(limit):
+    """Other blocks than the usual ones."""
+    conv_columns._blocks.cache_clear()
+    with mock.patch.object(conv_columns, "COLUMN_BYTES", limit), mock.patch.object(conv_general, "COLUMN_BYTES", limit):
+        yield
+    conv_columns._blocks.cache_clear()
+
+
 dtypes = st.sampled_from(["float32", "float64"])
 column_bytes = st.sampled_from([1, 300, 3000, 1_600_000])
 seeds = st.integers(0, 2**32 - 1)
@@ -66,7 +84,7 @@ def test_signatures_are_those_of_the_reference(name):
 def test_conv(case, dtype, limit, seed):
     x_shape, w_shape, found = case
     x, w = values(x_shape, dtype, seed), values(w_shape, dtype, seed + 1)
-    with mock.patch.object(cpu_conv, "COLUMN_BYTES", limit):
+    with column_bytes_set_to(limit):
         assert_same(cpu.conv(x, w, **found), reference.conv(x, w, **found))
 
 
@@ -76,7 +94,7 @@ def test_input_gradient_by_either_way(case, dtype, limit, scatter_cost, seed):
     x_shape, w_shape, found = case
     w = values(w_shape, dtype, seed)
     gy = values(reference.conv(np.zeros(x_shape), w, **found).shape, dtype, seed + 1)
-    with mock.patch.multiple(cpu_conv, COLUMN_BYTES=limit, SCATTER_COST=scatter_cost):
+    with column_bytes_set_to(limit), mock.patch.object(conv_general, "SCATTER_COST", scatter_cost):
         actual = cpu.conv_input_grad(gy, w, size=x_shape[2:], **found)
     assert_same(actual, reference.conv_input_grad(gy, w, size=x_shape[2:], **found))
 
@@ -87,7 +105,7 @@ def test_weight_gradient(case, dtype, limit, seed):
     x_shape, w_shape, found = case
     x = values(x_shape, dtype, seed)
     gy = values(reference.conv(x, np.zeros(w_shape, dtype), **found).shape, dtype, seed + 1)
-    with mock.patch.object(cpu_conv, "COLUMN_BYTES", limit):
+    with column_bytes_set_to(limit):
         actual = cpu.conv_weight_grad(x, gy, kernel_size=w_shape[2:], **found)
     assert_same(actual, reference.conv_weight_grad(x, gy, kernel_size=w_shape[2:], **found))
 
@@ -126,7 +144,7 @@ def test_reference_by_hand():
     )
 
 
-def test_the_whole_column_matrix_is_never_built():
+def test_the_whole_column_matrix_is_never_built(one_thread):
     """64 images of 32 × 32 with 16 channels have 37 MB of columns; a block must not take more than its share."""
     x, w = np.ones((64, 16, 32, 32), np.float32), np.ones((4, 16, 3, 3), np.float32)
     found = ONE | {"padding": ((1, 1), (1, 1)), "groups": 1}
@@ -136,9 +154,9 @@ def test_the_whole_column_matrix_is_never_built():
         sizes.append(int(np.prod(shape)) * np.dtype(dtype).itemsize)
         return np.empty(shape, dtype)
 
-    with mock.patch.object(cpu_conv, "scratch", spy):
+    with mock.patch.object(conv_columns, "scratch", spy):
         y = cpu.conv(x, w, **found)
         cpu.conv_input_grad(y, w, size=(32, 32), **found)
         cpu.conv_weight_grad(x, y, kernel_size=(3, 3), **found)
-    assert sizes and max(sizes) <= cpu_conv.COLUMN_BYTES
+    assert sizes and max(sizes) <= conv_columns.COLUMN_BYTES
     assert y[0, 0, 0, 0] == 4 * 16 and y[0, 0, 5, 5] == 9 * 16

@@ -1,176 +1,173 @@
-"""Convolution by matrix multiplication, in any number of spatial dimensions.
+"""Convolution: which way to take.
 
-The columns of im2col are made for one block of the batch at a time, small enough to stay in cache, never all at once.
-A negative padding crops; with it the input gradient can itself be a convolution.
+`winograd` for 3×3 with stride 1; `depthwise` for one kernel per channel; `columns` (im2col by blocks, and 1×1 as a
+plain product) for other images without groups; `general` for the rest: groups, three dimensions, half precision.
+:data:`paths` counts what was taken, for tests and the curious.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections import Counter
 
 import numpy as np
 
-from ...backend import parallel_for, scratch
-from .unfold import Ints, Pairs, Windows, spatial
+from ...errors import ArgumentTypeError
+from . import conv_columns, conv_depthwise, conv_general, winograd
+from ._layout import FEW
+from .conv_columns import Geometry
+from .unfold import Ints, Pairs, Windows
 
-COLUMN_BYTES = 1_600_000
-"""Scratch memory for one block of columns: they should stay in the second-level cache until they are multiplied."""
+paths: Counter[str] = Counter()
+"""How often each path was taken: "winograd", "columns", "depthwise" or "general", and what for."""
 
-GATHER_COST, SCATTER_COST = 10, 35
-"""What it costs to copy one element into a column, and to add one to its place, in multiply-adds (measured)."""
+WINOGRAD_CHANNELS = 8
+"""Channels, in and out, below which the 36 products of Winograd's algorithm are too thin."""
 
-
-GRAIN = 1_000_000
-"""Multiply-adds below which a thread is not worth its start."""
+_winograd = True
 
 
-def conv(x: np.ndarray, w: np.ndarray, *, stride: Ints, padding: Pairs, dilation: Ints, groups: int) -> np.ndarray:
-    """The cross-correlation of x (N, C, *size) with w (O, C / groups, *kernel): (N, O, *out)."""
-    windows = Windows(w.shape[2:], stride, padding, dilation)
-    out = windows.out_size(x.shape[2:])
-    filters = np.ascontiguousarray(w).reshape(groups, len(w) // groups, -1)
-    y = np.empty((len(x), len(w), *out), x.dtype)
-    if math.prod(w.shape[2:]) == 1 and not np.any(padding):
-        seen = x[spatial(slice(None, None, s) for s in stride)]
+def get_winograd() -> bool:
+    """Whether :func:`set_winograd` has it on."""
+    return _winograd
 
-        def multiply(start: int, stop: int) -> None:
-            part = seen[start:stop].reshape(stop - start, groups, filters.shape[2], math.prod(out))
-            np.matmul(filters, part, out=y[start:stop].reshape(*part.shape[:2], filters.shape[1], part.shape[3]))
 
-        parallel_for(multiply, len(x), 1 + GRAIN * len(x) // (y.size * w.shape[1] + 1))
+def set_winograd(enabled: bool) -> None:
+    """Allow Winograd's algorithm for 3×3 convolutions of float32 (the default), or do without.
+
+    It does 2.25 times less arithmetic for 4×4 outputs in 36 instead of 144 multiplications, at the price of rounding:
+    errors of 3·10⁻⁶ to 10⁻⁵ of the largest output instead of 10⁻⁷ to 7·10⁻⁷. float64 never uses it.
+
+    Raises:    ArgumentTypeError: enabled is not a bool
+    """
+    global _winograd
+    if not isinstance(enabled, bool):
+        raise ArgumentTypeError(f"set_winograd: enabled must be True or False, got {enabled!r}")
+    _winograd = enabled
+
+
+def conv(
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None = None,
+    *,
+    stride: Ints,
+    padding: Pairs,
+    dilation: Ints,
+    groups: int,
+) -> np.ndarray:
+    """The cross-correlation of x (N, C, *size) with w (O, C / groups, *kernel), plus bias (O,): (N, O, *out)."""
+    if not _has_fast_path(x, w.shape[1], groups, len(w)):
+        paths["general conv"] += 1
+        y = conv_general.conv(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        if bias is not None:
+            y += bias.reshape(-1, *(1,) * (y.ndim - 2))
         return y
-    blocks = list(_blocks(x, windows))
-
-    def convolve(start: int, stop: int) -> None:
-        for samples, rows in blocks[start:stop]:
-            columns = _columns(x, windows, samples, rows)
-            part = y[samples, :, rows].swapaxes(0, 1)
-            sums = scratch("conv.sums", part.shape, x.dtype)
-            np.matmul(filters, columns.reshape(groups, filters.shape[2], -1), out=sums.reshape(*filters.shape[:2], -1))
-            np.copyto(part, sums)
-
-    parallel_for(convolve, len(blocks))
-    return y
+    if x.ndim == 3:
+        return conv(_flat(x), _flat(w), bias, **_flat_settings(stride, padding, dilation, groups)).squeeze(2)
+    x, padding = _cropped(x, padding)
+    at = _geometry(w.shape[2:], stride, padding, dilation, x.shape[2:])
+    if groups > 1:
+        paths["depthwise conv"] += 1
+        return conv_depthwise.conv(x, w, at, bias)
+    if _suits_winograd(x, w.shape, stride, dilation):
+        paths["winograd conv"] += 1
+        return winograd.conv(x, w, padding, bias)  # type: ignore[arg-type]
+    paths["columns conv"] += 1
+    return conv_columns.conv(x, w, at, bias)
 
 
 def conv_input_grad(
     gy: np.ndarray, w: np.ndarray, *, size: Ints, stride: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> np.ndarray:
-    """The gradient of conv with respect to its input: (N, C, *size).
-
-    Either gx is a convolution of gy with stride 1, or each gy is spread over its window of gx. The first moves the
-    channels of gy, the second those of gx, and the first may multiply by zeros: the cheaper one is taken.
-    """
-    windows = Windows(w.shape[2:], stride, padding, dilation)
-    (out_channels, group_in), phases, taps = w.shape[:2], math.prod(stride), math.prod(_taps_per_phase(windows))
-    gathering = GATHER_COST if taps > 1 else 0
-    interleaving = math.prod(size) / phases * out_channels * taps * (group_in * phases + gathering)
-    columns = math.prod(gy.shape[2:]) * group_in * groups * math.prod(w.shape[2:])
-    spreading = columns * (out_channels // groups + SCATTER_COST)
-    input_grad = _interleaved_input_grad if interleaving <= spreading else _spread_input_grad
-    return input_grad(gy, w, size, windows, groups)
+    """The gradient of conv with respect to its input: (N, C, *size)."""
+    settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    strided, dilated = max(stride) > 1, max(dilation) > 1
+    fast = _has_fast_path(gy, w.shape[1], groups, len(w)) and not (strided and dilated and groups > 1)
+    if not fast or min(p for pair in padding for p in pair) < 0:
+        paths["general conv_input_grad"] += 1
+        return conv_general.conv_input_grad(gy, w, size=size, **settings)  # type: ignore[arg-type]
+    if gy.ndim == 3:
+        settings = _flat_settings(stride, padding, dilation, groups)
+        return conv_input_grad(_flat(gy), _flat(w), size=(1, *size), **settings).squeeze(2)  # type: ignore[arg-type]
+    at = _geometry(w.shape[2:], stride, padding, dilation, size)
+    if groups > 1:
+        paths["depthwise conv_input_grad"] += 1
+        return conv_depthwise.input_grad(gy, w, size, at)  # type: ignore[arg-type]
+    if w.shape[1] < FEW and len(w) >= 2 * w.shape[1]:
+        paths["spread conv_input_grad"] += 1
+        return conv_columns.spread_input_grad(gy, w, size, at)  # type: ignore[arg-type]
+    if strided and dilated:
+        paths["general conv_input_grad"] += 1
+        return conv_general.conv_input_grad(gy, w, size=size, **settings)  # type: ignore[arg-type]
+    if strided:
+        paths["columns conv_input_grad"] += 1
+        return conv_columns.strided_input_grad(gy, w, size, at)  # type: ignore[arg-type]
+    # With stride 1 it is the convolution of gy with the kernel turned, and the input and output channels exchanged.
+    turned = np.flip(w, (2, 3)).swapaxes(0, 1)
+    padding = tuple(
+        (d * (k - 1) - low, n - i + low)
+        for k, d, (low, _), n, i in zip(w.shape[2:], dilation, padding, size, gy.shape[2:], strict=True)
+    )
+    return conv(gy, turned, stride=stride, padding=padding, dilation=dilation, groups=1)
 
 
 def conv_weight_grad(
     x: np.ndarray, gy: np.ndarray, *, kernel_size: Ints, stride: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> np.ndarray:
     """The gradient of conv with respect to its weight: (O, C / groups, *kernel_size)."""
-    group_in, group_out = x.shape[1] // groups, gy.shape[1] // groups
-    windows = Windows(kernel_size, stride, padding, dilation)
-    blocks = list(_blocks(x, windows))
-    partial: dict[int, np.ndarray] = {}
-
-    def accumulate(start: int, stop: int) -> None:
-        total = np.zeros((groups, group_out, group_in * math.prod(kernel_size)), x.dtype)
-        for samples, rows in blocks[start:stop]:
-            columns = _columns(x, windows, samples, rows)
-            part = np.ascontiguousarray(gy[samples, :, rows].swapaxes(0, 1)).reshape(groups, group_out, -1)
-            total += np.matmul(part, columns.reshape(groups, total.shape[2], -1).swapaxes(1, 2))
-        partial[start] = total
-
-    parallel_for(accumulate, len(blocks))
-    gw = sum(partial[start] for start in sorted(partial))  # in a fixed order, so that the sum is always the same
-    return np.asarray(gw).reshape(gy.shape[1], group_in, *kernel_size)
-
-
-def _interleaved_input_grad(gy: np.ndarray, w: np.ndarray, size: Ints, windows: Windows, groups: int) -> np.ndarray:
-    """gx as one convolution of gy with stride 1, whatever the stride s was.
-
-    The elements of gx at r modulo s see only the taps u = m·s + r. So the kernel, filled up with zeros, falls into s
-    kernels of ⌈taps / s⌉ taps each (s² in two dimensions), and gx is their outputs interleaved. With stride 1 this is
-    the textbook's convolution with the flipped kernel.
-    """
-    dims, stride, taps = len(size), windows.stride, _taps_per_phase(windows)
-    group_out, group_in = len(w) // groups, w.shape[1]
-    filled = np.zeros((*w.shape[:2], *(m * s for m, s in zip(taps, stride, strict=True))), w.dtype)
-    filled[spatial(slice(0, d * (k - 1) + 1, d) for k, d in zip(w.shape[2:], windows.dilation, strict=True))] = w
-    kernels = filled.reshape(groups, group_out, group_in, *_pairwise(taps, stride))
-    at_taps, at_phases = tuple(range(3, 3 + 2 * dims, 2)), tuple(range(4, 4 + 2 * dims, 2))
-    kernels = np.flip(kernels, at_taps).transpose(0, 2, *at_phases, 1, *at_taps).reshape(-1, group_out, *taps)
-
-    # Output q of phase r is element q·s + r of the padded gx. All but those that only padding would see are computed.
-    first = [low // s for (low, _), s in zip(windows.padding, stride, strict=True)]
-    count = [-(-(low + n) // s) - q for (low, _), n, s, q in zip(windows.padding, size, stride, first, strict=True)]
-    padding = tuple((m - 1 - q, n - i + q) for m, q, n, i in zip(taps, first, count, gy.shape[2:], strict=True))
-    ones = (1,) * dims
-    gx = conv(gy, kernels, stride=ones, padding=padding, dilation=ones, groups=groups)
-
-    gx = gx.reshape(len(gy), groups * group_in, *stride, *count)
-    gx = gx.transpose(0, 1, *_pairwise(range(2 + dims, 2 + 2 * dims), range(2, 2 + dims)))
-    gx = gx.reshape(*gx.shape[:2], *(n * s for n, s in zip(count, stride, strict=True)))
-    begin = [low - q * s for (low, _), q, s in zip(windows.padding, first, stride, strict=True)]
-    return np.ascontiguousarray(gx[spatial(slice(b, b + n) for b, n in zip(begin, size, strict=True))])
+    settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    if not _has_fast_path(x, x.shape[1] // groups, groups, gy.shape[1]) or not gy.size:
+        paths["general conv_weight_grad"] += 1
+        return conv_general.conv_weight_grad(x, gy, kernel_size=kernel_size, **settings)  # type: ignore[arg-type]
+    if x.ndim == 3:
+        settings = _flat_settings(stride, padding, dilation, groups)
+        return conv_weight_grad(_flat(x), _flat(gy), kernel_size=(1, *kernel_size), **settings).squeeze(2)  # type: ignore[arg-type]
+    x, padding = _cropped(x, padding)
+    at = _geometry(kernel_size, stride, padding, dilation, x.shape[2:])._replace(out=gy.shape[2:])
+    if groups > 1:
+        paths["depthwise conv_weight_grad"] += 1
+        return conv_depthwise.weight_grad(x, gy, at)
+    if _suits_winograd(x, (gy.shape[1], x.shape[1], *kernel_size), stride, dilation):
+        paths["winograd conv_weight_grad"] += 1
+        return winograd.weight_grad(x, gy, padding)  # type: ignore[arg-type]
+    paths["columns conv_weight_grad"] += 1
+    return conv_columns.weight_grad(x, gy, at)
 
 
-def _spread_input_grad(gy: np.ndarray, w: np.ndarray, size: Ints, windows: Windows, groups: int) -> np.ndarray:
-    """gx as columns, wᵀ · gy, that are added at their windows block by block."""
-    group_out, group_in = len(w) // groups, w.shape[1]
-    filters = np.ascontiguousarray(w).reshape(groups, group_out, -1).swapaxes(1, 2)
-    gx = np.zeros((len(gy), groups * group_in, *size), gy.dtype)
-
-    def spread(start: int, stop: int) -> None:
-        own = gx[start:stop]  # blocks of one sample overlap, so a sample stays with one thread
-        for samples, rows in _blocks(own, windows):
-            part = gy[start:stop][samples, :, rows].swapaxes(0, 1)
-            columns = scratch("conv.columns", (groups * group_in, *w.shape[2:], *part.shape[1:]), gy.dtype)
-            rows_of_gy = np.ascontiguousarray(part).reshape(groups, group_out, -1)
-            np.matmul(filters, rows_of_gy, out=columns.reshape(groups, filters.shape[1], -1))
-            windows.add(np.moveaxis(columns, 1 + len(size), 0), own[samples], rows)
-
-    parallel_for(spread, len(gx), 1 + GRAIN * len(gx) // (gy.size * w[0].size + 1))
-    return gx
+def _has_fast_path(x: np.ndarray, group_in: int, groups: int, out_channels: int) -> bool:
+    """Images and sequences, in single or double precision, without groups or with one channel in each."""
+    depthwise = group_in == 1 and groups == out_channels
+    return x.ndim <= 4 and x.dtype.char in "fd" and x.size > 0 and (groups == 1 or depthwise)
 
 
-def _taps_per_phase(windows: Windows) -> Ints:
-    """⌈(dilation·(kernel − 1) + 1) / stride⌉: how many positions of gy an element of gx can see."""
-    return tuple(-(-(d * (k - 1) + 1) // s) for k, s, _, d in zip(*windows, strict=True))
+def _suits_winograd(x: np.ndarray, shape: tuple[int, ...], stride: Ints, dilation: Ints) -> bool:
+    return (
+        _winograd
+        and shape[2:] == (3, 3)
+        and stride == dilation == (1, 1)
+        and x.dtype == np.float32
+        and min(shape[:2]) >= WINOGRAD_CHANNELS
+    )
 
 
-def _pairwise(first: Sequence[int], second: Sequence[int]) -> list[int]:
-    """(a, b), (c, d) -> [a, c, b, d]."""
-    return [value for pair in zip(first, second, strict=True) for value in pair]
+def _geometry(kernel: Ints, stride: Ints, padding: Pairs, dilation: Ints, size: Ints) -> Geometry:
+    out = Windows(kernel, stride, padding, dilation).out_size(size)
+    (top, _), (left, _) = padding
+    return Geometry(kernel, stride, (top, left), dilation, out)  # type: ignore[arg-type]
 
 
-def _columns(x: np.ndarray, windows: Windows, samples: slice, rows: slice) -> np.ndarray:
-    """The columns (C, *kernel, samples, rows, …) of one block, in scratch memory: the next ones overwrite them."""
-    view = np.moveaxis(windows.view(x[samples], rows), 0, x.ndim - 1)
-    columns = scratch("conv.columns", view.shape, x.dtype)
-    np.copyto(columns, view)
-    return columns
+def _cropped(x: np.ndarray, padding: Pairs) -> tuple[np.ndarray, Pairs]:
+    """Negative padding is a smaller image."""
+    if min(p for pair in padding for p in pair) >= 0:
+        return x, padding
+    x = x[(..., *(slice(max(-low, 0), n - max(-high, 0)) for (low, high), n in zip(padding, x.shape[2:], strict=True)))]
+    return x, tuple((max(low, 0), max(high, 0)) for low, high in padding)
 
 
-def _blocks(x: np.ndarray, windows: Windows) -> Iterator[tuple[slice, slice]]:
-    """Cut the windows of x into blocks of COLUMN_BYTES: of whole samples where one fits, else of output rows of one."""
-    batch, (rows, *rest) = len(x), windows.out_size(x.shape[2:])
-    row_bytes = x.shape[1] * math.prod(windows.kernel_size) * math.prod(rest) * x.itemsize
-    budget = max(1, COLUMN_BYTES // row_bytes)
-    if rows <= budget:
-        step = budget // rows
-        for n in range(0, batch, step):
-            yield slice(n, min(n + step, batch)), slice(0, rows)
-    else:
-        step = math.ceil(rows / math.ceil(rows / budget))
-        for n, row in product(range(batch), range(0, rows, step)):
-            yield slice(n, n + 1), slice(row, min(row + step, rows))
+def _flat(x: np.ndarray) -> np.ndarray:
+    """A sequence as an image of one row."""
+    return x[:, :, None]
+
+
+def _flat_settings(stride: Ints, padding: Pairs, dilation: Ints, groups: int) -> dict:
+    return {"stride": (1, *stride), "padding": ((0, 0), *padding), "dilation": (1, *dilation), "groups": groups}

@@ -15,8 +15,17 @@ Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
 
 
-def conv(x: np.ndarray, w: np.ndarray, *, stride: Ints, padding: Pairs, dilation: Ints, groups: int) -> np.ndarray:
-    """y[n, o, i] = Σ_c,u w[o, c, u] · x[n, c, i·stride + u·dilation − low], x being 0 outside.
+def conv(
+    x: np.ndarray,
+    w: np.ndarray,
+    bias: np.ndarray | None = None,
+    *,
+    stride: Ints,
+    padding: Pairs,
+    dilation: Ints,
+    groups: int,
+) -> np.ndarray:
+    """y[n, o, i] = Σ_c,u w[o, c, u] · x[n, c, i·stride + u·dilation − low] + bias[o], x being 0 outside.
 
     Args:      x: (N, C, *size). w: (O, C / groups, *kernel). padding: (low, high) for each spatial dimension; a
                negative number crops
@@ -29,7 +38,7 @@ def conv(x: np.ndarray, w: np.ndarray, *, stride: Ints, padding: Pairs, dilation
     y = np.zeros((len(x), len(w), *out), x.dtype)
     for x_at, w_at, y_at in _products(x.shape, w.shape, y.shape, stride, padding, dilation, groups):
         y[y_at] += w[w_at] * x[x_at]
-    return y
+    return y if bias is None else y + bias.reshape(-1, *(1,) * len(out))
 
 
 def conv_input_grad(
