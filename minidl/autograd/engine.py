@@ -182,7 +182,7 @@ def _check_gradient(node: Function, i: int, gradient: Any) -> None:
         raise GradientError(
             f"{node.name}: backward returned {type(gradient).__name__} for input {i}; it must return Tensors or None"
         )
-    if gradient.data.shape != shape or gradient.data.dtype != dtype:
+    if gradient.shape != shape or gradient.dtype != dtype:
         raise GradientError(
             f"{node.name}: backward returned a gradient of shape {gradient.shape} and dtype {gradient.dtype} for input "
             f"{i} of shape {shape} and dtype {dtype}; they must be equal"

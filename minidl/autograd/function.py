@@ -10,7 +10,8 @@ import numpy as np
 
 from ..backend import array_module, device_of, is_array
 from ..errors import ArgumentTypeError, DeviceError, DtypeError, GradientError, InPlaceError, NotTwiceDifferentiable
-from .grad_mode import _mode, enable_grad, is_grad_enabled
+from .deferred import Deferred, defer, deferred_of
+from .grad_mode import SILENT, _mode, enable_grad, is_grad_enabled, reset_errors, set_errors
 from .tensor import Tensor, _wrap
 
 Edge = tuple[Any, int]  # (Function, output index) or (leaf Tensor, 0)
@@ -88,41 +89,70 @@ class Function:
             raise GradientError(
                 f"{self.name}: this instance was already applied; each application needs an instance of its own"
             )
-        arrays = []
         recorded = False
+        arrays = []
         for x in inputs:
             if not isinstance(x, Tensor):
                 self._refuse(x, len(arrays))
             arrays.append(x.data)
-            recorded = recorded or x._requires_grad
+            if x._requires_grad:
+                recorded = True
         self._applied = True
         if len(arrays) > 1:
             self._check_alike(arrays)
-        recorded = recorded and _mode.enabled
         if recorded:
-            self.needs_input_grad = tuple([x._requires_grad for x in inputs])
+            if _mode.enabled:
+                self.needs_input_grad = tuple([x._requires_grad for x in inputs])
+            else:
+                recorded = False
         if _mode.silent:
             result = self.forward(*arrays)
         else:
-            with np.errstate(all="ignore"):  # inf and nan are results, as in PyTorch, not warnings
+            token = set_errors(SILENT)  # inf and nan are results, as in PyTorch, not warnings
+            try:
                 result = self.forward(*arrays)
-        if type(result) is not tuple:
-            array = result if type(result) is np.ndarray else self._as_array(result)
-            y = _wrap(array)
+            finally:
+                reset_errors(token)
+        if type(result) is np.ndarray:
+            y = _wrap(result)
             if recorded:
-                self._record(inputs, arrays, (array,))
+                self._record(inputs, arrays, (result,))
+                if result.dtype.kind == "f":
+                    y.grad_fn, y._requires_grad = self, True
+            return y
+        if type(result) is not tuple:
+            result = self._as_array(result)
+            y = defer(result) if isinstance(result, Deferred) else _wrap(result)
+            if recorded:
+                self._record(inputs, arrays, (result,))
                 self._own(y, 0)
             return y
         outputs = tuple([self._as_array(array) for array in result])
-        ys = tuple([_wrap(array) for array in outputs])
+        ys = tuple([defer(array) if isinstance(array, Deferred) else _wrap(array) for array in outputs])
         if recorded:
             self._record(inputs, arrays, outputs)
             for i, y in enumerate(ys):
                 self._own(y, i)
         return ys
 
+    def computed(self, inputs: tuple[Tensor, ...], output: Any) -> Tensor:
+        """The result of this node where `output`, an array or a Deferred, was found without its forward.
+
+        For an operation that is done together with the one before it. It must save no inputs.
+        """
+        self._applied = True
+        y = defer(output) if isinstance(output, Deferred) else _wrap(output)
+        if _mode.enabled and any([x._requires_grad for x in inputs]):
+            self.needs_input_grad = tuple([x._requires_grad for x in inputs])
+            self._record(inputs, [deferred_of(x) or x.data for x in inputs], (output,))
+            self._own(y, 0)
+        return y
+
     def _record(self, inputs: tuple[Tensor, ...], arrays: list[Any], outputs: tuple[Any, ...]) -> None:
-        self.edges = tuple([_edge(x) if x._requires_grad else None for x in inputs])
+        self.edges = tuple([
+            None if not x._requires_grad else (x, 0) if x.grad_fn is None else (x.grad_fn, x._output_index)
+            for x in inputs
+        ])  # fmt: skip
         self.input_shapes = tuple([array.shape for array in arrays])
         self.input_dtypes = tuple([array.dtype for array in arrays])
         self._output_metas = tuple([(array.shape, array.dtype) for array in outputs])
@@ -131,7 +161,7 @@ class Function:
             self.input_arrays = tuple(arrays)
         elif kept:
             self.input_arrays = tuple([array if i in kept else None for i, array in enumerate(arrays)])
-        if self.input_arrays or self.is_view:
+        if kept is None or kept or self.is_view:
             self._versions = tuple([x._version for x in inputs])
         kept = self.saves_outputs
         if kept is None:
@@ -140,14 +170,14 @@ class Function:
             self.output_arrays = tuple([array if i in kept else None for i, array in enumerate(outputs)])
 
     def _own(self, y: Tensor, index: int) -> None:
-        if index not in self.non_differentiable and y.data.dtype.kind == "f":
+        if index not in self.non_differentiable and y.dtype.kind == "f":
             y.grad_fn, y._output_index, y._requires_grad = self, index, True
 
     def _as_array(self, value: Any) -> Any:
         """What forward gave, as an array: NumPy turns 0-d results into scalars."""
         if isinstance(value, np.generic):
             return np.asarray(value)
-        if not is_array(value):
+        if not is_array(value) and not isinstance(value, Deferred):
             raise ArgumentTypeError(f"{self.name}: must return NumPy or CuPy arrays, got {type(value).__name__}")
         return value
 
@@ -209,7 +239,11 @@ class Function:
 
     def output(self, index: int) -> Tensor:
         """Output `index` as a Tensor, connected to the graph while it is being extended."""
-        y = _wrap(self.output_arrays[index])
+        array = self.output_arrays[index]
+        if isinstance(array, Deferred):
+            array = array.compute()
+            self.output_arrays = tuple([array if i == index else a for i, a in enumerate(self.output_arrays)])
+        y = _wrap(array)
         if is_grad_enabled():
             self._own(y, index)
         return y

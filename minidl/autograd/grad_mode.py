@@ -13,6 +13,26 @@ import numpy as np
 from ..errors import ArgumentTypeError
 
 
+try:  # what np.errstate(all="ignore") does, without its microsecond
+    from numpy._core._ufunc_config import _extobj_contextvar, _make_extobj
+
+    SILENT: Any = _make_extobj(all="ignore")
+    set_errors: Callable[[Any], Any] = _extobj_contextvar.set
+    reset_errors: Callable[[Any], None] = _extobj_contextvar.reset
+except ImportError:  # a NumPy that keeps it elsewhere
+    SILENT = None
+
+    def set_errors(_: Any) -> Any:
+        """Switch NumPy's warnings off; what it returns switches them on again."""
+        state = np.errstate(all="ignore")
+        state.__enter__()
+        return state
+
+    def reset_errors(state: Any) -> None:
+        """Set them as they were."""
+        state.__exit__()
+
+
 class _Mode(threading.local):
     enabled = True
     silent = False
@@ -30,13 +50,12 @@ class Silence:
     """NumPy's warnings off for a whole backward pass, so that each operation in it need not switch them off again."""
 
     def __enter__(self) -> None:
-        self._before, self._errstate = _mode.silent, np.errstate(all="ignore")
-        self._errstate.__enter__()
+        self._before, self._token = _mode.silent, set_errors(SILENT)
         _mode.silent = True
 
     def __exit__(self, *exception: Any) -> None:
         _mode.silent = self._before
-        self._errstate.__exit__(*exception)
+        reset_errors(self._token)
 
 
 class GradMode:

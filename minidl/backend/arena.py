@@ -127,17 +127,19 @@ def arena() -> Arena | None:
     return _arena
 
 
-def empty(shape: tuple[int, ...], dtype: Any, order: tuple[int, ...] | None = None) -> np.ndarray:
+def empty(
+    shape: tuple[int, ...], dtype: Any, order: tuple[int, ...] | None = None, *, shared: bool = False
+) -> np.ndarray:
     """An array of undefined contents.
 
-    Args:      order: the axes from the outermost to the innermost in memory; None is row-major. The shape is that of
+    Args:      shared: in the arena however small it is, so that worker processes can write to it. order: the axes from the outermost to the innermost in memory; None is row-major. The shape is that of
                the result: ``empty((n, c, h, w), dtype, (2, 3, 0, 1))`` has the strides of an (h, w, n, c) array
     """
     dtype = np.dtype(dtype)
     in_memory = shape if order is None else tuple([shape[axis] for axis in order])
     nbytes = math.prod(shape) * dtype.itemsize
     array = None
-    if nbytes >= SMALLEST and (region := arena()) is not None:
+    if (nbytes >= SMALLEST or (shared and nbytes)) and (region := arena()) is not None:
         array = region.empty(in_memory, dtype, nbytes)
     if array is None:
         array = np.empty(in_memory, dtype)

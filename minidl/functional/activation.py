@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from .. import kernels
-from ..autograd import FusedFunction, Tensor, check_tensor
+from ..autograd import FusedFunction, Tensor, check_tensor, is_grad_enabled
 from ..backend import array_module
 from ..errors import ArgumentError, ShapeError
 from ._shared import check_number, require_floating
@@ -63,10 +63,13 @@ class LeakyRelu(_OfInput):
         self.slope = slope
 
     def forward(self, x: Any) -> Any:
-        return array_module(x).where(x > 0, x, self.slope * x)
+        return kernels.of(x).leaky_relu(x, self.slope)
 
     def backward(self, gy: Tensor) -> Tensor:
-        return where(Tensor(self.input_arrays[0] > 0), gy, self.slope * gy)
+        x = self.input_arrays[0]
+        if is_grad_enabled():
+            return where(Tensor(x > 0), gy, self.slope * gy)
+        return Tensor(kernels.of(x).leaky_relu_backward(gy.data, x, self.slope))
 
 
 def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:

@@ -6,12 +6,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import kernels
 from ..autograd import Function, Tensor
+from ..autograd.deferred import DeferredTensor
 from ..backend import array_module
 from ..errors import ArgumentError, DtypeError
+from ._affine import affine_sum
 from ._shared import operands
 from .broadcast import broadcasting, sum_to
 from .selection import where
+
+
+LARGE = 1 << 16
+"""Elements from which on an operation is worth the way through the kernels, which use all cores."""
 
 
 class _Binary(Function):
@@ -40,7 +47,7 @@ class _Binary(Function):
 
 class Add(_Binary):
     def compute(self, a: Any, b: Any) -> Any:
-        return a + b
+        return a + b if a.size < LARGE else kernels.of(a).add(a, b)
 
     def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
         return gy, gy
@@ -149,6 +156,9 @@ class Minimum(_Extremum):
 
 def add(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
     """a + alpha · b."""
+    if (type(a) is DeferredTensor or type(b) is DeferredTensor) and alpha == 1:
+        if isinstance(a, Tensor) and isinstance(b, Tensor) and (total := affine_sum(a, b)) is not None:
+            return Add().computed((a, b), total)
     a, b = operands(a, b, "add")
     return Add()(a, b if alpha == 1 else mul(b, alpha))
 

@@ -53,7 +53,7 @@ class SumTo(Function):
 
 def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """`x` summed down to `shape`, from which it could be broadcast; `x` itself where the shapes are equal."""
-    return x if x.data.shape == shape else SumTo(shape=shape)(x)
+    return x if x.shape == shape else SumTo(shape=shape)(x)
 
 
 def broadcast_shapes(op: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:

@@ -241,6 +241,20 @@ def add_bias(y: Any, b: Any) -> Any:
     return y
 
 
+class ChannelSum(Function):
+    """Σ gy over all but the channels."""
+
+    saves_inputs = ()
+    saves_outputs = ()
+
+    def forward(self, gy: Any) -> Any:
+        return kernels.of(gy).channel_sum(gy)
+
+    def backward(self, ggb: Tensor) -> Tensor:
+        shape = self.input_shapes[0]
+        return ggb.reshape(-1, *(1,) * (len(shape) - 2)).expand(shape)
+
+
 def bias_grad(gy: Tensor, needed: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
     """The gradient of a bias, Σ gy over all but the channels: () without a bias, (None,) if it needs none."""
-    return tuple(gy.sum((0, *range(2, gy.ndim))) if need else None for need in needed)
+    return tuple(ChannelSum()(gy) if need else None for need in needed)

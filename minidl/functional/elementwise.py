@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import kernels
-from ..autograd import Function, Tensor, check_tensor
+from ..autograd import Function, Tensor, check_tensor, is_grad_enabled
+from ..autograd.deferred import Deferred, defer, deferred_of
 from ..backend import array_module
 from ..errors import ArgumentError, DtypeError
+from ._affine import Affine
 from ._shared import check_integer, floating
 from .selection import masked_fill, where
 
@@ -128,11 +130,13 @@ class Cos(_OfInput):
 
 class Tanh(_OfOutput):
     def forward(self, x: Any) -> Any:
-        return array_module(x).tanh(x)
+        return kernels.of(x).unary("tanh", x)
 
     def backward(self, gy: Tensor) -> Tensor:
         y = self.output(0)
-        return gy * (1.0 - y * y)
+        if is_grad_enabled():
+            return gy * (1.0 - y * y)
+        return Tensor(kernels.of(y.data).tanh_backward(gy.data, y.data))
 
 
 class Sigmoid(_OfOutput):
@@ -153,12 +157,25 @@ class Erf(_OfInput):
         return gy * (2 / math.sqrt(math.pi)) * exp(-(x * x))
 
 
+class MaskedGradient(Deferred):
+    """The gradient of a ReLU, which a batch norm before it computes on its way."""
+
+    def __init__(self, gy: Any, y: Any):
+        self.gy, self.y, self.shape, self.dtype = gy, y, gy.shape, gy.dtype
+
+    def compute(self) -> Any:
+        return kernels.of(self.y).relu_backward(self.gy, self.y)
+
+
 class Relu(_OfOutput):
     def forward(self, x: Any) -> Any:
-        return array_module(x).maximum(x, 0)
+        return kernels.of(x).relu(x)
 
     def backward(self, gy: Tensor) -> Tensor:
-        return masked_fill(gy, Tensor(self.output_arrays[0] <= 0), 0.0)
+        y = self.output_arrays[0]
+        if is_grad_enabled():
+            return masked_fill(gy, Tensor(y == 0), 0.0)
+        return defer(MaskedGradient(gy.data, y))
 
 
 class Sign(_Constant):
@@ -302,6 +319,9 @@ def relu(x: Tensor, inplace: bool = False) -> Tensor:
     Args:      inplace: taken for PyTorch's sake; x is never written to
     Source:    Nair & Hinton 2010
     """
+    waiting = deferred_of(x)
+    if isinstance(waiting, Affine):
+        return Relu().computed((x,), waiting.compute(relu=True))
     return Relu()(check_tensor(x, "relu", "x"))
 
 

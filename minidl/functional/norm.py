@@ -6,10 +6,13 @@ import math
 from typing import Any
 
 from .. import kernels
-from ..autograd import FusedFunction, Tensor, check_tensor
+from ..autograd import FusedFunction, Tensor, check_tensor, is_grad_enabled
+from ..autograd.deferred import deferred_of
 from ..backend import array_module
 from ..errors import ArgumentError, ShapeError
+from ._affine import Affine
 from ._shared import check_number, ntuple, require_floating
+from .elementwise import MaskedGradient
 
 
 class BatchNorm(FusedFunction):
@@ -33,14 +36,21 @@ class BatchNorm(FusedFunction):
         self.eps = eps
 
     def forward(self, x: Any, weight: Any = None, bias: Any = None) -> Any:
-        y, mean, var = kernels.of(x).batch_norm(x, weight, bias, self.eps)
+        mean, var = kernels.of(x).batch_norm_statistics(x)
         self.save(mean, var)
+        y = Affine([(x, weight, bias, mean, var, self.eps)], [])
         return y, mean.astype(x.dtype), var.astype(x.dtype)
 
-    def backward_array(self, gy: Any, *_: Any) -> Any:
+    def backward(self, gy: Tensor, *gstatistics: None) -> Any:
+        masked = deferred_of(gy)
+        if isinstance(masked, MaskedGradient) and not is_grad_enabled():
+            return tuple(map(Tensor, self.backward_array(masked.gy, relu_output=masked.y)))
+        return super().backward(gy, *gstatistics)
+
+    def backward_array(self, gy: Any, *_: Any, relu_output: Any = None) -> Any:
         x, weight = (*self.input_arrays, None)[:2]
         mean, var = self.saved
-        gradients = kernels.of(x).batch_norm_backward(gy, x, weight, mean, var, self.eps)
+        gradients = kernels.of(x).batch_norm_backward(gy, x, weight, mean, var, self.eps, relu_output)
         return gradients[: len(self.input_arrays)]
 
     def composite(self, x: Tensor, *affine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -65,7 +75,7 @@ class BatchNormEval(FusedFunction):
         self.eps = eps
 
     def forward(self, x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None) -> Any:
-        return kernels.of(x).batch_norm_eval(x, weight, bias, mean, var, self.eps)
+        return Affine([(x, weight, bias, mean, var, self.eps)], [])
 
     def backward_array(self, gy: Any) -> Any:
         x, mean, var, weight = (*self.input_arrays, None)[:4]

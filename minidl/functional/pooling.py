@@ -5,13 +5,26 @@ from __future__ import annotations
 from math import isfinite, prod
 from typing import Any
 
+import numpy as np
+
 from .. import kernels
-from ..autograd import Function, Tensor, check_tensor
+from ..autograd import Function, Tensor, check_tensor, is_grad_enabled
+from ..autograd.deferred import Deferred
 from ..errors import ArgumentError
 from ._pool_window import sliding_windows
 from ._shared import Ints, Size, check_number, require_floating
 from .reductions import root
 from .unpool import PlaneScatter
+
+
+class Indices(Deferred):
+    """Where the maxima are, from the record that the kernel keeps of them: few people ask."""
+
+    def __init__(self, record: Any, size: Size, shape: Size):
+        self.record, self.size, self.shape, self.dtype = record, size, shape, np.dtype(np.int64)
+
+    def compute(self) -> Any:
+        return kernels.of(self.record).recorded_indices(self.record, size=self.size)
 
 
 class MaxPool(Function):
@@ -27,10 +40,16 @@ class MaxPool(Function):
         self.overlap = any(s <= (k - 1) * d for k, s, d in zip(kernel, stride, dilation, strict=True))
 
     def forward(self, x: Any) -> tuple[Any, Any]:
-        return kernels.of(x).max_pool(x, **self.window)
+        y, record = kernels.of(x).max_pool_recorded(x, **self.window)
+        self.save(record)
+        return y, Indices(record, x.shape[-len(self.window["kernel"]) :], y.shape)
 
     def backward(self, gy: Tensor, _: None) -> Tensor:
         size = self.input_shapes[0][-len(self.window["kernel"]) :]
+        if not is_grad_enabled():
+            (record,) = self.saved
+            spread = kernels.of(gy.data).recorded_input_grad
+            return Tensor(spread(gy.data, record, size=size, accumulate=self.overlap))
         return PlaneScatter(size=size, accumulate=self.overlap)(gy, self.output(1))
 
 

@@ -44,7 +44,7 @@ def conv(
     """The cross-correlation of x (N, C, H, W) with w (O, C, kh, kw); the output lies in memory in `order`."""
     n, c, o = len(x), x.shape[1], len(w)
     by_channel, out_order = order_for(c) == CHWN, order or order_for(o)
-    y = empty((n, o, *at.out), x.dtype, out_order)
+    y = empty((n, o, *at.out), x.dtype, out_order, shared=True)
     if _pointwise(at, x.shape[2:]):
         source = arranged(x[_under(at)], order_for(c))
         matrix = np.ascontiguousarray(w.reshape(o, c))
@@ -72,7 +72,7 @@ def weight_grad(x: np.ndarray, gy: np.ndarray, at: Geometry) -> np.ndarray:
     columns = math.prod(at.kernel) * c
     blocks = _blocks(at.out, len(x), columns * x.itemsize, threads)
     parts = max(1, min(threads, len(blocks), gy.size * columns // PIECE))
-    sums = empty((parts, columns, o), x.dtype)
+    sums = empty((parts, columns, o), x.dtype, shared=True)
     ins = (arranged(x, order_for(c)), arranged(gy, grads_order))
     settings = (parts, *map(tuple, at), threads, by_channel, grads_order == CHWN)
     share(_weight_grad_part, parts, (sums,), ins, settings)

@@ -46,7 +46,7 @@ def weight_grad(x: np.ndarray, gy: np.ndarray, at: Geometry) -> np.ndarray:
     """The gradient of :func:`conv` with respect to its weight: (C, 1, kh, kw)."""
     n, c = x.shape[:2]
     parts = min(get_num_threads(), max(at.out[0], 1))
-    sums = empty((parts, *at.kernel, n * c), x.dtype)
+    sums = empty((parts, *at.kernel, n * c), x.dtype, shared=True)
     ins = (arranged(x, HWNC), arranged(gy, HWNC))
     share(_weight_grad_part, parts, (sums,), ins, (parts, *map(tuple, at)))
     total = sums.sum(0).reshape(*at.kernel, n, c).sum(2)

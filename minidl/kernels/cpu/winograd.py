@@ -67,7 +67,7 @@ def conv(x: np.ndarray, w: np.ndarray, padding: tuple[Pads, Pads], bias: np.ndar
     kernels = empty((36, c, len(w)), x.dtype)
     with one_blas_thread():
         np.matmul(GG, w.transpose(2, 3, 1, 0).reshape(9, -1), out=kernels.reshape(36, -1))
-    y = empty((n, len(w), out_h, out_w), x.dtype, HWNC)
+    y = empty((n, len(w), out_h, out_w), x.dtype, HWNC, shared=True)
     blocks = _blocks(out_h, out_w, n, max(c, len(w)), get_num_threads())
     ins = (arranged(x, HWNC), kernels, bias)
     share(_conv_part, len(blocks), (y.transpose(HWNC),), ins, (max(c, len(w)), top, left, get_num_threads()))
@@ -79,7 +79,7 @@ def weight_grad(x: np.ndarray, gy: np.ndarray, padding: tuple[Pads, Pads]) -> np
     (top, _), (left, _) = padding
     c, o, threads = x.shape[1], gy.shape[1], get_num_threads()
     blocks = _blocks(*gy.shape[2:], len(x), max(c, o), threads)
-    sums = empty((min(threads, len(blocks)), 36, c, o), x.dtype)
+    sums = empty((min(threads, len(blocks)), 36, c, o), x.dtype, shared=True)
     settings = (len(blocks), len(sums), max(c, o), top, left, threads)
     share(_weight_grad_part, len(sums), (sums,), (arranged(x, HWNC), arranged(gy, HWNC)), settings)
     total = sums[0] if len(sums) == 1 else sums.sum(0)  # in a fixed order, so that it is always the same

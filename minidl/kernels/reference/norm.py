@@ -9,6 +9,8 @@ import math
 
 import numpy as np
 
+from .elementwise import relu_backward
+
 
 def batch_norm(x, weight, bias, eps):
     """Normalize every channel of x (N, C, ...) by its own mean and variance: (y, mean (C,), biased variance (C,))."""
@@ -21,8 +23,27 @@ def batch_norm(x, weight, bias, eps):
     return batch_norm_eval(x, weight, bias, mean, var, eps), mean, var
 
 
-def batch_norm_backward(gy, x, weight, mean, var, eps):
-    """(gx, gweight, gbias) of :func:`batch_norm`, whose statistics depend on x."""
+def batch_norm_statistics(x):
+    """(mean, biased variance) of every channel of x (N, C, ...), both (C,) float64."""
+    _, mean, var = batch_norm(x, None, None, 1.0)
+    return mean, var
+
+
+def normalized_sum(normalized, others, relu):
+    """The sum of some batch norms, given as the arguments of :func:`batch_norm_eval`, and of `others`; maybe its ReLU."""
+    y = sum([batch_norm_eval(*arguments) for arguments in normalized] + list(others))
+    return np.maximum(y, 0) if relu else y
+
+
+def channel_sum(x):
+    """Σ x over all but the channels of x (N, C, ...): (C,)."""
+    sums = [math.fsum(float(value) for value in x[:, c].ravel()) for c in range(x.shape[1])]
+    return np.array(sums, x.dtype)
+
+
+def batch_norm_backward(gy, x, weight, mean, var, eps, relu_output=None):
+    """(gx, gweight, gbias) of batch norm by the statistics of x. With relu_output, gy counts only where that is > 0."""
+    gy = gy if relu_output is None else relu_backward(gy, relu_output)
     gx = np.zeros(x.shape, x.dtype)
     _, gweight, gbias = batch_norm_eval_backward(gy, x, weight, mean, var, eps)
     count = max(x[:, 0].size, 1)
@@ -46,8 +67,9 @@ def batch_norm_eval(x, weight, bias, mean, var, eps):
     return y
 
 
-def batch_norm_eval_backward(gy, x, weight, mean, var, eps):
+def batch_norm_eval_backward(gy, x, weight, mean, var, eps, relu_output=None):
     """(gx, gweight, gbias) of :func:`batch_norm_eval`, whose statistics are constants."""
+    gy = gy if relu_output is None else relu_backward(gy, relu_output)
     gx = np.zeros(x.shape, x.dtype)
     gweight, gbias = np.zeros(x.shape[1]), np.zeros(x.shape[1])
     for n, c, *where in np.ndindex(x.shape):

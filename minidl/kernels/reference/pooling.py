@@ -196,3 +196,20 @@ def _adaptive_window(out: Size, size: Size, out_size: Size) -> list[Size]:
     stops = [-(-(o + 1) * length // count) for o, length, count in zip(out, size, out_size, strict=True)]
     offsets = np.ndindex(*(stop - start for start, stop in zip(starts, stops, strict=True)))
     return [tuple(start + step for start, step in zip(starts, offset, strict=True)) for offset in offsets]
+
+
+def max_pool_recorded(
+    x: np.ndarray, *, kernel: Size, stride: Size, padding: Size, dilation: Size, out_size: Size
+) -> tuple[np.ndarray, np.ndarray]:
+    """The largest element of every window, and a record of which it was: here its index."""
+    return max_pool(x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, out_size=out_size)
+
+
+def recorded_indices(record: np.ndarray, *, size: Size) -> np.ndarray:
+    """Where the recorded maxima are: positions in the flattened planes of this size, int64."""
+    return record
+
+
+def recorded_input_grad(gy: np.ndarray, record: np.ndarray, *, size: Size, accumulate: bool) -> np.ndarray:
+    """Planes of this size with each gradient at its recorded maximum; `accumulate`: windows overlap, gradients add up."""
+    return plane_scatter(gy, record, size=size, accumulate=accumulate)

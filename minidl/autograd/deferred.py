@@ -1,0 +1,71 @@
+"""Results that are computed when somebody looks at them, so that what follows can be done in the same pass.
+
+A batch norm is a pass over its input, a residual sum another, a ReLU a third; together they are one pass, if the first
+two wait for the third. So a Function may return a :class:`Deferred` in the place of an array. The Tensor around it knows
+its shape and dtype; whoever asks for ``data`` gets the array, computed then; an operation that knows better takes the
+Deferred itself and leaves nothing else to be computed. A ReLU's gradient waits likewise for the batch norm before it.
+
+What a Deferred will read belongs to it, as what an operation has saved for backward does: it must not be written to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .tensor import Tensor
+
+
+class Deferred:
+    """An array that does not exist yet. Subclasses define ``compute()``."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def compute(self) -> Any:
+        """The array."""
+
+
+class DeferredTensor(Tensor):
+    """A Tensor around a Deferred; ``deferred`` is None once the array was computed."""
+
+    __slots__ = ("deferred",)
+    deferred: Deferred | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each dimension."""
+        return self.data.shape if self.deferred is None else self.deferred.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the elements, a NumPy dtype."""
+        return self.data.dtype if self.deferred is None else self.deferred.dtype
+
+    def __getattr__(self, name: str) -> Any:  # asked for `data` only while that slot is empty
+        if name == "data" and self.deferred is not None:
+            self.data = self.deferred.compute()
+            self.deferred = None
+            return self.data
+        return super().__getattr__(name)
+
+
+def defer(deferred: Deferred) -> Tensor:
+    """The Tensor around it."""
+    y = DeferredTensor.__new__(DeferredTensor)
+    y.deferred = deferred
+    y.grad = y.grad_fn = y._hooks = None
+    y._output_index = y._version = 0
+    y._requires_grad = False
+    return y
+
+
+def deferred_of(x: Any) -> Deferred | None:
+    """What x waits for; None if x is no DeferredTensor, or was computed already."""
+    return x.deferred if type(x) is DeferredTensor else None
