@@ -1,1 +1,1 @@
-"""Measurements of minidl, beside PyTorch and DeZero where they are installed. Run ``python -m benchmarks``."""
+"""Measurements of minidl, beside PyTorch, Chainer and DeZero. Run ``python -m benchmarks``; README.md explains."""

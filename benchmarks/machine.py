@@ -1,14 +1,22 @@
-"""What was measured on: processor, versions, threads, and whether something else was running."""
+"""What was measured on: processor, versions, threads, matmul peak, and whether something else was running."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
 import platform
+import time
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("minidl", "numpy", "torch", "dezero", "chainer")
+import numpy as np
+
+from .busy import DISTURBED, Watch
+from .libraries import target
+from .options import Options
+from .timing import burst, settle
+
+LIBRARIES = ("minidl", "numpy", "torch", "chainer", "dezero")
 
 
 def _processor() -> str:
@@ -26,15 +34,67 @@ def _version(name: str) -> str | None:
         return None
 
 
-def describe() -> dict[str, Any]:
-    """The machine and the versions of everything that takes part."""
+def matmul_peak(device: str) -> float:
+    """GFLOP/s of a float32 product of two 2048 x 2048 matrices, the best of seven; on the CPU that of NumPy's BLAS."""
+    size = 2048
+    a = np.random.default_rng(0).standard_normal((size, size), "f4")
+    if device == "cpu":
+        out = np.empty_like(a)
+        seconds = min(burst(lambda: np.matmul(a, a, out=out), 1) for _ in range(7))
+    else:
+        here = target("minidl", device)
+        x = here.tensor(a)
+        seconds = min(burst(here.finished(lambda: x @ x), 1) for _ in range(7))
+    return 2 * size**3 / seconds / 1e9
+
+
+def describe(options: Options) -> dict[str, Any]:
+    """The machine and the versions of everything that takes part. Workers of minidl have started when this returns."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    watch = Watch()
+    time.sleep(0.5)
+    others = watch.cores()
+    peak = matmul_peak(options.device)
+    here = target("minidl", options.device)
+    x, w = (here.tensor(np.ones(shape, "f4")) for shape in ((64, 32, 32, 32), (32, 32, 3, 3)))
+    settle(here.finished(lambda: here.library.nn.functional.conv2d(x, w, padding=1)), seconds=1.0)
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: version for name in LIBRARIES if (version := _version(name))},
+        "device": options.device,
+        "threads": options.threads,
+        "rounds": options.rounds,
+        "matmul_gflops_per_second": peak,
         "load_before": load,
-        "busy": load is not None and load > 0.5,
+        "cores_used_by_others_before": others,
+        "busy": others > DISTURBED or (load is not None and load > 0.5),
     }
+
+
+def show(machine: dict[str, Any]) -> None:
+    """The machine in two or three lines."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    print(f"{machine['processor']}, {machine['cores']} cores; Python {machine['python']}, {versions}")
+    threads = f"{machine['threads']} thread{'s' * (machine['threads'] > 1)}"
+    print(
+        f"{machine['device']}, {threads}, {machine['rounds']} rounds; matmul peak (2048, float32) "
+        f"{machine['matmul_gflops_per_second']:.0f} GFLOP/s"
+    )
+    if machine["busy"]:
+        load, others = machine["load_before"], machine["cores_used_by_others_before"]
+        print(
+            f"the machine was busy before (load {load or 0:.1f} over a minute, {others:.1f} cores in use by others): "
+            "the figures may be weak"
+        )
+
+
+def show_disturbed(rows: list[dict[str, Any]]) -> None:
+    """Say so where other processes ran during the measurements."""
+    timed = [row for row in rows if "disturbed" in row]
+    if count := sum(row["disturbed"] for row in timed):
+        print(f"\nthe machine was busy: others ran during {count} of {len(timed)} rows (marked); those are weak")
+    elif timed:
+        print(f"\nother processes were quiet during all of it ({len(timed)} rows)")

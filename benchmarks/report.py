@@ -1,4 +1,4 @@
-"""Tables for people, dictionaries for JSON."""
+"""What measurements come to: dictionaries for JSON, and the cells of tables."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 from .cases._case import Case
 from .timing import Measurement
+
+NONE = "–"
 
 
 def row(case: Case, measured: dict[str, Measurement]) -> dict[str, Any]:
@@ -16,31 +18,24 @@ def row(case: Case, measured: dict[str, Measurement]) -> dict[str, Any]:
         "milliseconds": {name: m.median * 1e3 for name, m in measured.items()},
         "spread": {name: m.spread for name, m in measured.items()},
         "ratio": {name: ours.ratio_to(m) for name, m in measured.items() if name != "minidl"},
-        "gflops_per_second": case.flops / ours.median / 1e9 if case.flops else None,
+        "cores_used_by_others": {name: max(m.others) for name, m in measured.items()},
+        "disturbed": any(m.disturbed for m in measured.values()),
     }
 
 
-def print_machine(machine: dict[str, Any], missing: list[str]) -> None:
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    print(
-        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; "
-        f"Python {machine['python']}, {versions}"
-    )
-    if missing:
-        print(f"not installed, so left out: {', '.join(missing)}")
-    if machine["busy"]:
-        print(f"the machine is busy (load {machine['load_before']:.1f}): the figures below are weak")
+def name_cell(figures: dict[str, Any]) -> str:
+    return figures["case"] + (" (busy)" if figures["disturbed"] else "")
 
 
-def print_heading(suite: str) -> None:
-    print(f"\n{suite}: milliseconds (± spread), and in brackets minidl's time divided by theirs")
-
-
-def print_row(figures: dict[str, Any]) -> None:
-    parts = []
-    for name, milliseconds in figures["milliseconds"].items():
-        ratio = figures["ratio"].get(name)
-        part = f"{name} {milliseconds:8.2f} ±{figures['spread'][name]:4.0%}"
-        parts.append(part if ratio is None else f"{part} [{ratio:4.2f}]")
-    speed = figures["gflops_per_second"]
-    print(f"{figures['case']:36s} " + "   ".join(parts) + (f"   {speed:6.1f} GFLOP/s" if speed else ""), flush=True)
+def time_cells(figures: dict[str, Any], columns: list[str], scale: float = 1.0) -> list[str]:
+    """For each column its time in milliseconds, or in milliseconds / scale, the spread, and in brackets the ratio."""
+    cells = []
+    for column in columns:
+        if column not in figures["milliseconds"]:
+            cells.append(NONE)
+            continue
+        time = figures["milliseconds"][column] * scale
+        cell = f"{time:.{2 if time < 100 else 1}f} ±{figures['spread'][column]:.0%}"
+        ratio = figures["ratio"].get(column)
+        cells.append(cell if ratio is None else f"{cell} [{ratio:.2f}]")
+    return cells

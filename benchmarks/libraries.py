@@ -1,0 +1,128 @@
+"""The columns of a table: libraries, on a device, and PyTorch in both of its memory layouts."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .options import Options
+
+_REMOVED = {  # names that NumPy 1.24 and 2 removed and that Chainer 7.8 and DeZero 0.0.13 still use
+    "int": int,
+    "float": float,
+    "bool8": np.bool_,
+    "float_": np.float64,
+    "sctypes": {
+        "int": [np.int8, np.int16, np.int32, np.int64],
+        "uint": [np.uint8, np.uint16, np.uint32, np.uint64],
+        "float": [np.float16, np.float32, np.float64],
+        "complex": [np.complex64, np.complex128],
+        "others": [bool, object, bytes, str, np.void],
+    },
+}
+
+notes: list[str] = []
+"""What could not take part, and why; printed below the tables."""
+
+
+def load(column: str, threads: int | None = None) -> Any:
+    """The library of a column. Raises whatever its import raises."""
+    name = column.split()[0]
+    if name in ("chainer", "dezero"):
+        for removed, stand_in in _REMOVED.items():
+            if removed not in vars(np):
+                setattr(np, removed, stand_in)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        library = importlib.import_module(name)
+    if threads and hasattr(library, "set_num_threads"):  # Chainer and DeZero have NumPy's
+        library.set_num_threads(threads)
+    return library
+
+
+def columns(options: Options) -> list[str]:
+    """The columns that can take part; what cannot is named on a line, with the reason."""
+    load("minidl", options.threads)
+    found = ["minidl"]
+    for name in options.against:
+        try:
+            library = load(name, options.threads)
+            if options.device == "cuda" and not (name == "torch" and library.cuda.is_available()):
+                raise RuntimeError("no CUDA")
+        except Exception as error:
+            print(f"{name}: not usable here: {_first_line(error)}")
+        else:
+            found += ["torch", "torch channels_last"] if name == "torch" else [name]
+    return found
+
+
+def usable_device(name: str) -> str:
+    """The device that was asked for, or the CPU and a line that says why."""
+    if name == "cuda":
+        try:
+            target("minidl", "cuda").tensor(np.zeros(1, "f4"))
+        except Exception as error:
+            print(f"no CUDA here, so the CPU: {_first_line(error)}")
+            return "cpu"
+    return name
+
+
+def attempt(case: str, column: str, make: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``make(*arguments)`` gives; or None and a note, where a library cannot do this."""
+    try:
+        return make(*arguments)
+    except Exception as error:
+        notes.append(f"{case}: {column} not usable here: {_first_line(error)}")
+        return None
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+@dataclass(frozen=True)
+class Target:
+    """minidl or PyTorch, which the same lines can use; where, and in which layout, it computes."""
+
+    library: Any
+    device: str = "cpu"
+    channels_last: bool = False
+    folded: bool = False
+
+    def tensor(self, array: np.ndarray, requires_grad: bool = False) -> Any:
+        x = self.library.tensor(array, device=self.device)
+        if self.channels_last and x.ndim == 4:
+            x = x.contiguous(memory_format=self.library.channels_last)
+        return x.requires_grad_(requires_grad)
+
+    def module(self, module: Any) -> Any:
+        module = module.to(self.device)
+        return module.to(memory_format=self.library.channels_last) if self.channels_last else module
+
+    def fold(self) -> Callable[[Any], Any] | None:
+        """What folds batch norm into convolutions for inference; for PyTorch only in the column that says so."""
+        if self.folded:
+            return importlib.import_module("torch.fx.experimental.optimization").fuse
+        return getattr(self.library.nn.utils, "fuse_conv_bn_eval_", None)
+
+    def finished(self, function: Callable[[], object]) -> Callable[[], object]:
+        """`function`, but on a GPU it returns when the work is done: a copy to the host waits for what came before."""
+        if self.device == "cpu":
+            return function
+        marker = self.tensor(np.zeros(1, "f4"))
+
+        def wait() -> object:
+            function()
+            return marker.item()
+
+        return wait
+
+
+def target(column: str, device: str) -> Target:
+    """The column of minidl or PyTorch."""
+    return Target(load(column), device, "channels_last" in column, "folded" in column)
