@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
+import numpy as np
+
+from .. import kernels
 from ..backend import array_module
 from ..errors import ArgumentTypeError, DeviceError, DtypeError, GradientError, ShapeError
 from .function import Function, _edge
@@ -153,7 +156,7 @@ def _through(order: list[Any], goals: set[Any] | None, barrier: Set[Function]) -
 def _propagate(node: Function, gradients: list[Any], pending: dict[Any, list[Any]], useful: set[Any] | None) -> None:
     """Run one node's backward for the inputs that lead to something useful, check what it returns, and pass it on."""
     for i, (shape, dtype) in enumerate(node._output_metas):
-        if gradients[i] is None and dtype.kind == "f":
+        if gradients[i] is None and dtype.kind == "f" and i not in node.non_differentiable:
             like = next(gradient for gradient in gradients if gradient is not None)
             gradients[i] = _wrap(array_module(like.data).zeros(shape, dtype))
     all_needs = node.needs_input_grad
@@ -207,7 +210,8 @@ def _accumulate(pending: dict[Any, list[Any]], source: Any, index: int, gradient
 
 def _sum(a: Any, b: Any) -> Tensor:
     """a + b without a graph; NumPy turns 0-d results into scalars."""
-    return _wrap(array_module(a).asarray(a + b))
+    total = kernels.of(a).add(a, b)
+    return _wrap(total if type(total) is np.ndarray else array_module(a).asarray(total))
 
 
 def _call_hooks(node: Any, gradients: list[Any]) -> None:

@@ -21,7 +21,9 @@ Source:    Winograd 1980; Lavin & Gray 2016, "Fast algorithms for convolutional 
 
 from __future__ import annotations
 
+import threading
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -105,24 +107,62 @@ def _blocks(out_h: int, out_w: int, n: int, channels: int, threads: int) -> list
     ]
 
 
+class _Block:
+    """The scratch memory of a block of tiles and its views, for one kind of block: made once, as views take time too."""
+
+    def __init__(self, rows: int, columns: int, samples: int, c: int, o: int):
+        tiles = rows * columns * samples
+        self.input = scratch("winograd.input", (36, tiles, c), np.float32)
+        self.by_tile = self.input.reshape(6, 6, rows, columns, samples * c).transpose(0, 2, 3, 1, 4)
+        self.products = scratch("winograd.products", (36, tiles, o), np.float32)
+        self.products_by_row = self.products.reshape(6, -1)
+        self.products_by_tile = self.products.reshape(6, 6, rows, columns, samples * o).transpose(0, 2, 3, 1, 4)
+        half = scratch("winograd.half", (4, 6 * tiles * o), np.float32)
+        self.half, self.half_by_tile = half, half.reshape(4, 6, rows, columns, samples * o).transpose(0, 2, 3, 1, 4)
+        self.transposed = self.input.transpose(0, 2, 1)
+
+
+class _Rows:
+    """The scratch memory for the transform along rows, (6, rows, width, pixel), and its views."""
+
+    def __init__(self, rows: int, columns: int, width: int, pixel: int):
+        self.all = scratch("winograd.half", (6, rows, width, pixel), np.float32)  # dead before the other half is made
+        down, row, right, item = self.all.strides
+        self.by_tile = view(self.all, 0, (6, rows, columns, width - 4 * columns + 4, pixel),
+                            (down, row, 4 * right, right, item))  # fmt: skip
+
+
+_blocks_of_thread = threading.local()
+
+
+def _scratch_block(*key: int) -> Any:
+    """The :class:`_Block` (5 numbers) or :class:`_Rows` (4 numbers) of this thread for these sizes."""
+    known = _blocks_of_thread.__dict__
+    block = known.get(key)
+    if block is None:
+        block = known[key] = _Block(*key) if len(key) == 5 else _Rows(*key)  # type: ignore[call-arg]
+    return block
+
+
 def _conv_part(start: int, stop: int, outs, ins, channels: int, top: int, left: int, threads: int) -> None:
     (y,), (x, kernels, bias) = outs, ins
     out_h, out_w, n, o = y.shape
+    c = x.shape[3]
     for r0, r1, c0, c1, s0, s1 in _blocks(out_h, out_w, n, channels, threads)[start:stop]:
         rows, columns, m = r1 - r0, c1 - c0, s1 - s0
-        tiles, pixel = rows * columns * m, m * o
-        transformed = _transform_input(x, r0, r1, c0, c1, s0, s1, top, left)
-        products = scratch("winograd.products", (36, tiles, o), np.float32)
-        np.matmul(transformed, kernels, out=products)
-        half = scratch("winograd.half", (4, 6 * tiles * o), np.float32)
-        np.matmul(AT, products.reshape(6, -1), out=half)
-        half = half.reshape(4, 6, rows, columns, pixel).transpose(0, 2, 3, 1, 4)
+        block = _scratch_block(rows, columns, m, c, o)
+        _transform_input(x, block, r0, r1, c0, c1, s0, s1, top, left)
+        np.matmul(block.input, kernels, out=block.products)
+        np.matmul(AT, block.products_by_row, out=block.half)
         height, width = min(4 * rows, out_h - 4 * r0), min(4 * columns, out_w - 4 * c0)
         whole = m == n and height == 4 * rows and width == 4 * columns
         full = y if whole else scratch("winograd.full", (4 * rows, 4 * columns, m, o), np.float32)
         down, right, _, item = full.strides
         corner = 4 * r0 * down + 4 * c0 * right if whole else 0
-        np.matmul(AT, half, out=view(full, corner, (4, rows, columns, 4, pixel), (down, 4 * down, 4 * right, right, item)))
+        by_tile = view(full, corner, (4, rows, columns, 4, m * o), (down, 4 * down, 4 * right, right, item))
+        np.matmul(AT, block.half_by_tile, out=by_tile)
+        if whole and bias is None:
+            continue
         target = y[4 * r0 : 4 * r0 + height, 4 * c0 : 4 * c0 + width, s0:s1]
         if not whole:
             np.copyto(target, full[:height, :width])
@@ -140,73 +180,60 @@ def _weight_grad_part(
     for part in range(start, stop):
         total, first = sums[part], True
         for r0, r1, c0, c1, s0, s1 in blocks[count * part // parts : count * (part + 1) // parts]:
-            transformed = _transform_input(x, r0, r1, c0, c1, s0, s1, top, left)
-            grads = _transform_gradient(gy, r0, r1, c0, c1, s0, s1)
+            block = _scratch_block(r1 - r0, c1 - c0, s1 - s0, c, o)
+            _transform_input(x, block, r0, r1, c0, c1, s0, s1, top, left)
+            _transform_gradient(gy, block, r0, r1, c0, c1, s0, s1)
             if first:
-                np.matmul(transformed.transpose(0, 2, 1), grads, out=total)
+                np.matmul(block.transposed, block.products, out=total)
                 first = False
             else:
                 product = scratch("winograd.sum", (36, c, o), np.float32)
-                np.matmul(transformed.transpose(0, 2, 1), grads, out=product)
+                np.matmul(block.transposed, block.products, out=product)
                 total += product
 
 
-def _transform_input(x, r0: int, r1: int, c0: int, c1: int, s0: int, s1: int, top: int, left: int) -> np.ndarray:
-    """Bᵀ x B of the tiles of a block: (36, tiles, C), in scratch memory."""
+def _transform_input(
+    x, block: _Block, r0: int, r1: int, c0: int, c1: int, s0: int, s1: int, top: int, left: int
+) -> None:
+    """Bᵀ x B of the tiles of a block, to ``block.input``."""
     h, w, n, c = x.shape
     if s1 - s0 < n:
         x = _samples(x, s0, s1, "winograd.samples")
-    rows, columns, pixel = r1 - r0, c1 - c0, (s1 - s0) * c
-    half = _along_rows(BT, x.reshape(h, w, pixel), range(r0, r1), 4 * c0 - left, 4 * columns + 2, top, "winograd.rows")
-    transformed = scratch("winograd.input", (36, rows * columns * (s1 - s0), c), np.float32)
-    down, row, right, item = half.strides
-    np.matmul(
-        BT,
-        view(half, 0, (6, rows, columns, 6, pixel), (down, row, 4 * right, right, item)),
-        out=transformed.reshape(6, 6, rows, columns, pixel).transpose(0, 2, 3, 1, 4),
-    )
-    return transformed
+    width, pixel = 4 * (c1 - c0) + 2, (s1 - s0) * c
+    rows = _scratch_block(r1 - r0, c1 - c0, width, pixel)
+    _along_rows(BT, x.reshape(h, w * pixel), w, r0, r1, 4 * c0 - left, top, rows.all)
+    np.matmul(BT, rows.by_tile, out=block.by_tile)
 
 
-def _transform_gradient(gy, r0: int, r1: int, c0: int, c1: int, s0: int, s1: int) -> np.ndarray:
-    """A gy Aᵀ of the tiles of a block: (36, tiles, O), in scratch memory."""
+def _transform_gradient(gy, block: _Block, r0: int, r1: int, c0: int, c1: int, s0: int, s1: int) -> None:
+    """A gy Aᵀ of the tiles of a block, to ``block.products``."""
     h, w, n, o = gy.shape
     if s1 - s0 < n:
-        gy = _samples(gy, s0, s1, "winograd.gradient_samples")
-    rows, columns, pixel = r1 - r0, c1 - c0, (s1 - s0) * o
-    half = _along_rows(A, gy.reshape(h, w, pixel), range(r0, r1), 4 * c0, 4 * columns, 0, "winograd.gradient_rows")
-    transformed = scratch("winograd.products", (36, rows * columns * (s1 - s0), o), np.float32)
-    np.matmul(
-        A,
-        half.reshape(6, rows, columns, 4, pixel),
-        out=transformed.reshape(6, 6, rows, columns, pixel).transpose(0, 2, 3, 1, 4),
-    )
-    return transformed
+        gy = _samples(gy, s0, s1, "winograd.samples")
+    width, pixel = 4 * (c1 - c0), (s1 - s0) * o
+    rows = _scratch_block(r1 - r0, c1 - c0, width, pixel)
+    _along_rows(A, gy.reshape(h, w * pixel), w, r0, r1, 4 * c0, 0, rows.all)
+    np.matmul(A, rows.by_tile, out=block.products_by_tile)
 
 
-def _along_rows(
-    matrix: np.ndarray, x: np.ndarray, tile_rows: range, left: int, width: int, top: int, tag: str
-) -> np.ndarray:
-    """matrix · the pixel rows of each tile row of x (H, W, pixel), which is 0 outside: (6, tile rows, width, pixel)."""
-    h, w, pixel = x.shape
-    size = matrix.shape[1]
-    half = scratch(tag, (6, len(tile_rows), width, pixel), np.float32)
+def _along_rows(matrix: np.ndarray, x: np.ndarray, w: int, r0: int, r1: int, left: int, top: int, half) -> None:
+    """half (6, tile rows, width, pixel) = matrix · the pixel rows of each tile row of x (H, W·pixel), which is 0 outside."""
+    h, size = len(x), matrix.shape[1]
+    _, _, width, pixel = half.shape
     begin, end = max(left, 0), max(min(left + width, w), max(left, 0))
-    half[:, :, : begin - left] = 0
-    half[:, :, end - left :] = 0
-    for i, r in enumerate(tile_rows):
+    if begin > left:
+        half[:, :, : begin - left] = 0
+    if end < left + width:
+        half[:, :, end - left :] = 0
+    for i, r in enumerate(range(r0, r1)):
         first = 4 * r - top
         low, high = max(first, 0), min(first + size, h)
         target = half[:, i, begin - left : end - left]
         if low < high and begin < end:
-            np.matmul(
-                matrix[:, low - first : high - first],
-                x[low:high, begin:end].reshape(high - low, -1),
-                out=target.reshape(6, -1),
-            )
+            seen = matrix if high - low == size else matrix[:, low - first : high - first]
+            np.matmul(seen, x[low:high, begin * pixel : end * pixel], out=target.reshape(6, -1))
         else:
             target[...] = 0
-    return half
 
 
 def _samples(x: np.ndarray, s0: int, s1: int, tag: str) -> np.ndarray:
