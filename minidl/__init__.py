@@ -201,6 +201,7 @@ from .functional import clamp as clip
 
 if _TYPE_CHECKING:
     from . import data, metrics, training, weights
+    from .autograd import profile
     from .weights import load, save
 
 __version__ = "0.1.0"
@@ -225,9 +226,9 @@ __all__ = [
     "lt", "manual_seed", "masked_fill", "masked_select", "matmul", "max", "max_pool1d", "max_pool2d", "max_pool3d",
     "maximum", "mean", "meshgrid", "metrics", "min", "minimum", "mm", "movedim", "mul", "mv", "narrow", "ne", "neg",
     "nn", "no_grad", "nonzero", "norm", "normal", "ones", "ones_like", "optim", "outer", "pad", "pairwise_distance",
-    "permute", "pixel_shuffle", "pixel_unshuffle", "pow", "prelu", "prod", "rand", "rand_like", "randint", "randn",
-    "randn_like", "randperm", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave", "reshape", "roll",
-    "round", "rsqrt", "save", "scatter_add", "select", "selu", "set_grad_enabled", "set_num_threads",
+    "permute", "pixel_shuffle", "pixel_unshuffle", "pow", "prelu", "prod", "profile", "rand", "rand_like", "randint",
+    "randn", "randn_like", "randperm", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave", "reshape",
+    "roll", "round", "rsqrt", "save", "scatter_add", "select", "selu", "set_grad_enabled", "set_num_threads",
     "set_random_state", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack",
     "std", "sub", "sum", "swapaxes", "t", "take_along_dim", "tanh", "tensor", "tile", "topk", "trace", "training",
     "transpose", "tril", "triu", "trunc", "uint8", "unbind", "unflatten", "unique", "unsqueeze", "var", "vstack",
@@ -238,11 +239,13 @@ _LATER = ("data", "metrics", "training", "weights")
 
 
 def __getattr__(name: str) -> _Any:
-    """Rooms that an import of minidl alone does not need are loaded when they are first asked for."""
+    """What an import of minidl alone does not need is loaded when it is first asked for."""
     if name in _LATER:
         return _importlib.import_module(f"minidl.{name}")
     if name in ("load", "save"):
         return getattr(_importlib.import_module("minidl.weights"), name)
+    if name == "profile":
+        return autograd.profile
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")
 
 

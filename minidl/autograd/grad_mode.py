@@ -12,7 +12,6 @@ import numpy as np
 
 from ..errors import ArgumentTypeError
 
-
 try:  # what np.errstate(all="ignore") does, without its microsecond
     from numpy._core._ufunc_config import _extobj_contextvar, _make_extobj
 

@@ -79,5 +79,3 @@ def _pickled(error: BaseException) -> bytes:
     except Exception:
         pass
     return pickle.dumps(RuntimeError(f"{type(error).__name__} in a worker process: {error}"[:1000]))
-
-

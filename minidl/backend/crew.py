@@ -107,9 +107,7 @@ class Crew:
             self.counters.append(counters)
             self.processes.append(_start(arena, i))
 
-    def run(
-        self, task: Task, size: int, parts: int, outs: Arrays, ins: Arrays, settings: tuple[Any, ...]
-    ) -> bool:
+    def run(self, task: Task, size: int, parts: int, outs: Arrays, ins: Arrays, settings: tuple[Any, ...]) -> bool:
         """Do all parts, and return True; or nothing, and return False."""
         if not self.ready:
             if not all(counters[READY] for counters in self.counters):

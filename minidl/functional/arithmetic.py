@@ -16,7 +16,6 @@ from ._shared import operands
 from .broadcast import broadcasting, sum_to
 from .selection import where
 
-
 LARGE = 1 << 16
 """Elements from which on an operation is worth the way through the kernels, which use all cores."""
 

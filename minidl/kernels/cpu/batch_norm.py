@@ -307,7 +307,9 @@ def _normalized_sum_part(start, stop, outs, ins, by_row, kinds, relu):
         for normalized in kinds:
             term = next(rest)[block]
             if normalized:
-                scale, shift, origin = (None if v is None else _of(v, block, by_row) for v in (next(rest), next(rest), next(rest)))
+                scale, shift, origin = (
+                    None if v is None else _of(v, block, by_row) for v in (next(rest), next(rest), next(rest))
+                )
                 into = target if first else scratch("norm.term", target.shape, target.dtype)
                 if origin is not None:
                     term = np.subtract(term, origin, out=into)

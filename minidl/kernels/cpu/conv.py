@@ -100,7 +100,7 @@ def conv_input_grad(
         paths["general conv_input_grad"] += 1
         return conv_general.conv_input_grad(gy, w, size=size, **settings)  # type: ignore[arg-type]
     if strided:
-        paths["columns conv_input_grad"] += 1
+        paths["phases conv_input_grad"] += 1
         return conv_columns.strided_input_grad(gy, w, size, at)  # type: ignore[arg-type]
     # With stride 1 it is the convolution of gy with the kernel turned, and the input and output channels exchanged.
     turned = np.flip(w, (2, 3)).swapaxes(0, 1)

@@ -18,7 +18,7 @@ import numpy as np
 from ...backend import empty, get_num_threads, scratch, share
 from ._layout import CHWN, HWNC, arranged, order_for, view
 
-COLUMN_BYTES = 800_000
+COLUMN_BYTES = 1_000_000
 """Scratch memory for the columns of a block: they should stay in the second-level cache until they are multiplied."""
 
 PIECE = 1 << 19
@@ -309,5 +309,3 @@ def _interleave_part(start: int, stop: int, outs, ins, stride: Pair, begin: Pair
         i0, i1, ys = _seen(start, stop, stride[0], a - begin[0], h)
         j0, j1, xs = _seen(0, phases.shape[1], stride[1], b - begin[1], w)
         gx[ys, xs] = part[i0:i1, j0:j1]
-
-

@@ -21,6 +21,7 @@ Source:    Winograd 1980; Lavin & Gray 2016, "Fast algorithms for convolutional 
 
 from __future__ import annotations
 
+import math
 import threading
 from functools import cache
 from typing import Any
@@ -30,30 +31,36 @@ import numpy as np
 from ...backend import empty, get_num_threads, one_blas_thread, scratch, share
 from ._layout import HWNC, arranged, view
 
-BT = np.array(
-    [
-        [4, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ],
-    np.float32,
-)
-G = np.array(
-    [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1],
-    ]
-)
-AT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], np.float32)
+TILE = 4
+"""Outputs of a tile along each dimension."""
+
+POINTS = (0, 1, -1, 2, -2)
+"""Where the polynomials of the Cook–Toom construction are evaluated: small numbers, which round little."""
+
+
+TAPS = 3
+SIZE = TILE + TAPS - 1
+
+
+def cook_toom() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The matrices (Bᵀ, G, Aᵀ) of F(4, 3), float64.
+
+    A convolution is a product of polynomials, and a polynomial of degree n − 1 is known by its values at n points, one
+    of which may be infinity: evaluate both factors (G for the kernel), multiply value by value, interpolate. The
+    transpose of that computes what a layer needs, 4 outputs from n = 4 + 3 − 1 inputs (Bᵀ), and Aᵀ sums them up.
+    """
+    others = [[q for q in POINTS if q != p] for p in POINTS]
+    scale = [math.prod(p - q for q in rest) for p, rest in zip(POINTS, others, strict=True)]
+    bt = [[*np.poly(rest)[::-1], 0] for rest in others] + [np.poly(POINTS)[::-1]]
+    g = [[p**i / s for i in range(TAPS)] for p, s in zip(POINTS, scale, strict=True)] + [[0, 0, 1]]
+    at = [[*(p**i for p in POINTS), i == TILE - 1] for i in range(TILE)]
+    return np.array(bt, np.float64), np.array(g, np.float64), np.array(at, np.float64)
+
+
+BT, _G, AT = cook_toom()
+GG = np.kron(_G, _G).astype(np.float32)  # (36, 9): both transforms of a kernel at once
+BT, AT = BT.astype(np.float32), AT.astype(np.float32)
 A = np.ascontiguousarray(AT.T)
-GG = np.kron(G, G).astype(np.float32)  # (36, 9): both transforms of a kernel at once
 
 BLOCK = 4096
 """Tiles times channels of a block: its 36 products, in and out, are to stay in the second-level cache."""
@@ -65,10 +72,8 @@ def conv(x: np.ndarray, w: np.ndarray, padding: tuple[Pads, Pads], bias: np.ndar
     """The cross-correlation of x (N, C, H, W) with w (O, C, 3, 3), float32; 0 ≤ padding."""
     (top, bottom), (left, right) = padding
     n, c, h, width = x.shape
-    out_h, out_w = h + top + bottom - 2, width + left + right - 2
-    kernels = empty((36, c, len(w)), x.dtype)
-    with one_blas_thread():
-        np.matmul(GG, w.transpose(2, 3, 1, 0).reshape(9, -1), out=kernels.reshape(36, -1))
+    out_h, out_w = h + top + bottom - TAPS + 1, width + left + right - TAPS + 1
+    kernels = _transformed_kernels(w)
     y = empty((n, len(w), out_h, out_w), x.dtype, HWNC, shared=True)
     blocks = _blocks(out_h, out_w, n, max(c, len(w)), get_num_threads())
     ins = (arranged(x, HWNC), kernels, bias)
@@ -81,13 +86,30 @@ def weight_grad(x: np.ndarray, gy: np.ndarray, padding: tuple[Pads, Pads]) -> np
     (top, _), (left, _) = padding
     c, o, threads = x.shape[1], gy.shape[1], get_num_threads()
     blocks = _blocks(*gy.shape[2:], len(x), max(c, o), threads)
-    sums = empty((min(threads, len(blocks)), 36, c, o), x.dtype, shared=True)
+    sums = empty((min(threads, len(blocks)), SIZE**2, o, c), x.dtype, shared=True)
     settings = (len(blocks), len(sums), max(c, o), top, left, threads)
     share(_weight_grad_part, len(sums), (sums,), (arranged(x, HWNC), arranged(gy, HWNC)), settings)
-    total = sums[0] if len(sums) == 1 else sums.sum(0)  # in a fixed order, so that it is always the same
     with one_blas_thread():
-        gw = GG.T @ total.reshape(36, -1)
-    return np.ascontiguousarray(gw.reshape(3, 3, c, o).transpose(3, 2, 0, 1))
+        gw = sum(part.reshape(SIZE**2, -1).T @ GG for part in sums)  # in a fixed order, so that it is always the same
+    return np.asarray(gw).reshape(o, c, TAPS, TAPS)
+
+
+def _transformed_kernels(w: np.ndarray) -> np.ndarray:
+    """G w Gᵀ for all kernels of w (O, C, 3, 3): (36, C, O).
+
+    An input gradient has its kernels turned, with the channels exchanged: a view that is looked through here, for its
+    elements lie in memory just as they are needed.
+    """
+    o, c = w.shape[:2]
+    kernels = empty((SIZE**2, c, o), w.dtype)
+    turned = w.swapaxes(0, 1)[:, :, ::-1, ::-1]
+    if turned.flags.c_contiguous:
+        gg, taps = GG[:, ::-1], turned.reshape(-1, TAPS**2).T
+    else:
+        gg, taps = GG, w.transpose(2, 3, 1, 0).reshape(TAPS**2, -1)
+    with one_blas_thread():
+        np.matmul(gg, taps, out=kernels.reshape(SIZE**2, -1))
+    return kernels
 
 
 @cache
@@ -112,24 +134,28 @@ class _Block:
 
     def __init__(self, rows: int, columns: int, samples: int, c: int, o: int):
         tiles = rows * columns * samples
-        self.input = scratch("winograd.input", (36, tiles, c), np.float32)
-        self.by_tile = self.input.reshape(6, 6, rows, columns, samples * c).transpose(0, 2, 3, 1, 4)
-        self.products = scratch("winograd.products", (36, tiles, o), np.float32)
-        self.products_by_row = self.products.reshape(6, -1)
-        self.products_by_tile = self.products.reshape(6, 6, rows, columns, samples * o).transpose(0, 2, 3, 1, 4)
-        half = scratch("winograd.half", (4, 6 * tiles * o), np.float32)
-        self.half, self.half_by_tile = half, half.reshape(4, 6, rows, columns, samples * o).transpose(0, 2, 3, 1, 4)
-        self.transposed = self.input.transpose(0, 2, 1)
+        self.input = scratch("winograd.input", (SIZE**2, tiles, c), np.float32)
+        self.by_tile = self.input.reshape(SIZE, SIZE, rows, columns, samples * c).transpose(0, 2, 3, 1, 4)
+        self.products = scratch("winograd.products", (SIZE**2, tiles, o), np.float32)
+        self.products_by_row = self.products.reshape(SIZE, -1)
+        self.products_by_tile = self.products.reshape(SIZE, SIZE, rows, columns, samples * o).transpose(0, 2, 3, 1, 4)
+        half = scratch("winograd.half", (TILE, SIZE * tiles * o), np.float32)
+        self.half, self.half_by_tile = (
+            half,
+            half.reshape(TILE, SIZE, rows, columns, samples * o).transpose(0, 2, 3, 1, 4),
+        )
+        self.products_transposed = self.products.transpose(0, 2, 1)
 
 
 class _Rows:
-    """The scratch memory for the transform along rows, (6, rows, width, pixel), and its views."""
+    """The scratch memory for the transform along rows, (SIZE, rows, width, pixel), and its views."""
 
     def __init__(self, rows: int, columns: int, width: int, pixel: int):
-        self.all = scratch("winograd.half", (6, rows, width, pixel), np.float32)  # dead before the other half is made
+        # in the memory of the other half, which is made when this one is no longer needed
+        self.all = scratch("winograd.half", (SIZE, rows, width, pixel), np.float32)
         down, row, right, item = self.all.strides
-        self.by_tile = view(self.all, 0, (6, rows, columns, width - 4 * columns + 4, pixel),
-                            (down, row, 4 * right, right, item))  # fmt: skip
+        self.by_tile = view(self.all, 0, (SIZE, rows, columns, width - TILE * (columns - 1), pixel),
+                            (down, row, TILE * right, right, item))  # fmt: skip
 
 
 _blocks_of_thread = threading.local()
@@ -171,7 +197,16 @@ def _conv_part(start: int, stop: int, outs, ins, channels: int, top: int, left: 
 
 
 def _weight_grad_part(
-    start: int, stop: int, outs, ins, count: int, parts: int, channels: int, top: int, left: int, threads: int
+    start: int,
+    stop: int,
+    outs,
+    ins,
+    count: int,
+    parts: int,
+    channels: int,
+    top: int,
+    left: int,
+    threads: int,
 ) -> None:
     (sums,), (x, gy) = outs, ins
     out_h, out_w, n, o = gy.shape
@@ -184,11 +219,11 @@ def _weight_grad_part(
             _transform_input(x, block, r0, r1, c0, c1, s0, s1, top, left)
             _transform_gradient(gy, block, r0, r1, c0, c1, s0, s1)
             if first:
-                np.matmul(block.transposed, block.products, out=total)
+                np.matmul(block.products_transposed, block.input, out=total)
                 first = False
             else:
-                product = scratch("winograd.sum", (36, c, o), np.float32)
-                np.matmul(block.transposed, block.products, out=product)
+                product = scratch("winograd.sum", total.shape, np.float32)
+                np.matmul(block.products_transposed, block.input, out=product)
                 total += product
 
 
@@ -199,7 +234,7 @@ def _transform_input(
     h, w, n, c = x.shape
     if s1 - s0 < n:
         x = _samples(x, s0, s1, "winograd.samples")
-    width, pixel = 4 * (c1 - c0) + 2, (s1 - s0) * c
+    width, pixel = TILE * (c1 - c0) + TAPS - 1, (s1 - s0) * c
     rows = _scratch_block(r1 - r0, c1 - c0, width, pixel)
     _along_rows(BT, x.reshape(h, w * pixel), w, r0, r1, 4 * c0 - left, top, rows.all)
     np.matmul(BT, rows.by_tile, out=block.by_tile)
@@ -217,7 +252,7 @@ def _transform_gradient(gy, block: _Block, r0: int, r1: int, c0: int, c1: int, s
 
 
 def _along_rows(matrix: np.ndarray, x: np.ndarray, w: int, r0: int, r1: int, left: int, top: int, half) -> None:
-    """half (6, tile rows, width, pixel) = matrix · the pixel rows of each tile row of x (H, W·pixel), which is 0 outside."""
+    """half (size, tile rows, width, pixel) = matrix · the pixel rows of each tile row of x (H, W·pixel), which is 0 outside."""
     h, size = len(x), matrix.shape[1]
     _, _, width, pixel = half.shape
     begin, end = max(left, 0), max(min(left + width, w), max(left, 0))
@@ -231,7 +266,7 @@ def _along_rows(matrix: np.ndarray, x: np.ndarray, w: int, r0: int, r1: int, lef
         target = half[:, i, begin - left : end - left]
         if low < high and begin < end:
             seen = matrix if high - low == size else matrix[:, low - first : high - first]
-            np.matmul(seen, x[low:high, begin * pixel : end * pixel], out=target.reshape(6, -1))
+            np.matmul(seen, x[low:high, begin * pixel : end * pixel], out=target.reshape(len(matrix), -1))
         else:
             target[...] = 0
 
