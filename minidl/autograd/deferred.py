@@ -18,10 +18,11 @@ from .tensor import Tensor
 
 
 class Deferred:
-    """An array that does not exist yet. Subclasses define ``compute()``."""
+    """An array that does not exist yet. Subclasses define ``compute()``; ``like`` is an array on the same device."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
+    like: Any
 
     def compute(self) -> Any:
         """The array."""

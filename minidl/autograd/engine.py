@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence, Set
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy as np
 from .. import kernels
 from ..backend import array_module
 from ..errors import ArgumentTypeError, DeviceError, DtypeError, GradientError, ShapeError
+from .deferred import deferred_of
 from .function import Function, _edge
 from .grad_mode import GradMode, Silence, is_grad_enabled
 from .tensor import Tensor, _wrap
@@ -90,10 +93,11 @@ def run(
         wanted = None if targets is None else [_edge(target) for target in targets]
         goals = None if wanted is None else {source for source, _ in wanted}
         order = _topological_order(roots, barrier)
-        running = _through(order, goals, barrier)
-        useful = None if goals is None else goals | running
-        for node in running:
-            node.check_saved()
+        running = None if goals is None else _through(order, goals, barrier)
+        useful = None if running is None else goals | running
+        for node in order if running is None else running:
+            if node.edges and node not in barrier:
+                node.check_saved()
         reached: list[tuple[Tensor, Tensor]] = []
         done: dict[Any, list[Tensor | None]] = {}
         for node in order:
@@ -102,12 +106,15 @@ def run(
                 continue
             if node._hooks:
                 _call_hooks(node, gradients)
-            if goals is None:
-                kept = {0: node} if isinstance(node, Tensor) else node.retained or {}
-                reached += [(x, new) for index, x in kept.items() if (new := gradients[index]) is not None]
-            elif node in goals:
-                done[node] = gradients.copy()
-            if node in running:
+            if goals is not None:
+                if node in goals:
+                    done[node] = gradients.copy()
+            elif not node.edges:  # a leaf
+                if gradients[0] is not None:
+                    reached.append((node, gradients[0]))
+            elif node.retained:
+                reached += [(x, new) for i, x in node.retained.items() if (new := gradients[i]) is not None]
+            if node.edges and (node not in barrier if running is None else node in running):
                 _propagate(node, gradients, pending, useful)
                 if not retain_graph:
                     node.release()
@@ -118,36 +125,42 @@ def run(
 
 def _topological_order(roots: list[Any], barrier: Set[Function]) -> list[Any]:
     """Nodes and leaves reachable from the roots, each after all that depend on it; counted, not recursive."""
-    sources: dict[Any, list[Any]] = {}
     dependents: dict[Any, int] = dict.fromkeys(roots, 0)
     stack = list(dependents)
     while stack:
         node = stack.pop()
-        sources[node] = [] if node in barrier else [edge[0] for edge in node.edges if edge is not None]
-        for source in sources[node]:
-            if source not in dependents:
-                dependents[source] = 0
-                stack.append(source)
-            dependents[source] += 1
+        if node in barrier:
+            continue
+        for edge in node.edges:
+            if edge is not None:
+                source = edge[0]
+                if source in dependents:
+                    dependents[source] += 1
+                else:
+                    dependents[source] = 1
+                    stack.append(source)
     order = []
-    stack = [node for node, count in dependents.items() if count == 0]
+    stack = [node for node in dict.fromkeys(roots) if dependents[node] == 0]
     while stack:
         node = stack.pop()
         order.append(node)
-        for source in sources[node]:
-            dependents[source] -= 1
-            if dependents[source] == 0:
-                stack.append(source)
+        if node in barrier:
+            continue
+        for edge in node.edges:
+            if edge is not None:
+                source = edge[0]
+                dependents[source] -= 1
+                if dependents[source] == 0:
+                    stack.append(source)
     return order
 
 
-def _through(order: list[Any], goals: set[Any] | None, barrier: Set[Function]) -> set[Any]:
-    """The nodes to run: without goals all of them, else those from which a goal can be reached."""
-    nodes = [node for node in order if node.edges and node not in barrier]
-    if goals is None:
-        return set(nodes)
+def _through(order: list[Any], goals: set[Any], barrier: Set[Function]) -> set[Any]:
+    """The nodes to run: those from which a goal can be reached."""
     running: set[Any] = set()
-    for node in reversed(nodes):
+    for node in reversed(order):
+        if node in barrier:
+            continue
         if any(edge is not None and (edge[0] in goals or edge[0] in running) for edge in node.edges):
             running.add(node)
     return running
@@ -155,28 +168,54 @@ def _through(order: list[Any], goals: set[Any] | None, barrier: Set[Function]) -
 
 def _propagate(node: Function, gradients: list[Any], pending: dict[Any, list[Any]], useful: set[Any] | None) -> None:
     """Run one node's backward for the inputs that lead to something useful, check what it returns, and pass it on."""
-    for i, (shape, dtype) in enumerate(node._output_metas):
-        if gradients[i] is None and dtype.kind == "f" and i not in node.non_differentiable:
-            like = next(gradient for gradient in gradients if gradient is not None)
-            gradients[i] = _wrap(array_module(like.data).zeros(shape, dtype))
-    all_needs = node.needs_input_grad
-    if useful is not None:
-        node.needs_input_grad = tuple(edge is not None and edge[0] in useful for edge in node.edges)
-    try:
+    if len(gradients) > 1:
+        _fill_up(node, gradients)
+    if useful is None:
         results = node.backward(*gradients)
-    finally:
-        needs, node.needs_input_grad = node.needs_input_grad, all_needs
-    if not isinstance(results, tuple | list):
+        needs = node.needs_input_grad
+    else:
+        needs = tuple([edge is not None and edge[0] in useful for edge in node.edges])
+        all_needs, node.needs_input_grad = node.needs_input_grad, needs
+        try:
+            results = node.backward(*gradients)
+        finally:
+            node.needs_input_grad = all_needs
+    if not isinstance(results, (tuple, list)):
         results = (results,)
-    if len(results) != len(node.edges):
+    edges = node.edges
+    if len(results) != len(edges):
         raise GradientError(
-            f"{node.name}: backward returned {len(results)} gradients for {len(node.edges)} inputs; "
+            f"{node.name}: backward returned {len(results)} gradients for {len(edges)} inputs; "
             "it must return one for each, None where there is none"
         )
-    for i, (edge, need, gradient) in enumerate(zip(node.edges, needs, results, strict=True)):
-        if edge is not None and need and gradient is not None:
-            _check_gradient(node, i, gradient)
-            _accumulate(pending, edge[0], edge[1], gradient)
+    i = 0
+    for gradient in results:
+        if gradient is not None and needs[i]:
+            source, index = edges[i]  # type: ignore[misc]
+            if (
+                type(gradient) is not Tensor
+                or type(array := gradient.data) is not np.ndarray
+                or array.shape != node.input_shapes[i]
+                or array.dtype is not node.input_dtypes[i]
+            ):
+                _check_gradient(node, i, gradient)
+            if source in pending:
+                _accumulate(pending, source, index, gradient)
+            else:
+                found = [None] * len(source._output_metas)
+                found[index] = gradient  # type: ignore[call-overload]
+                pending[source] = found
+        i += 1
+
+
+def _fill_up(node: Function, gradients: list[Any]) -> None:
+    """Zeros for floating-point outputs that went unused."""
+    for i, (shape, dtype) in enumerate(node._output_metas):
+        if gradients[i] is None and dtype.kind == "f":
+            known = next(gradient for gradient in gradients if gradient is not None)
+            waiting = deferred_of(known)
+            like = known.data if waiting is None else waiting.like
+            gradients[i] = _wrap(array_module(like).zeros(shape, dtype))
 
 
 def _check_gradient(node: Function, i: int, gradient: Any) -> None:
@@ -200,7 +239,7 @@ def _accumulate(pending: dict[Any, list[Any]], source: Any, index: int, gradient
     """Add to the gradient of an output. Never in place: the two summands may be shared."""
     gradients = pending.get(source)
     if gradients is None:
-        gradients = pending[source] = [None] * (1 if isinstance(source, Tensor) else len(source._output_metas))
+        gradients = pending[source] = [None] * len(source._output_metas)
     old = gradients[index]
     if old is None:
         gradients[index] = gradient
@@ -268,7 +307,31 @@ def _unshared(gradient: Tensor, create_graph: bool) -> Tensor:
     """A gradient to hand out: it shares memory with no other gradient, saved array or argument."""
     if create_graph:
         return gradient.clone()
-    return _wrap(gradient.data.copy(order="K"))
+    array = gradient.data
+    if type(gradient) is Tensor and type(array) is np.ndarray and array.flags.writeable:
+        references = sys.getrefcount(gradient), _references(array)
+        if references[0] <= _SOLE[0] and references[1] <= _SOLE[1]:
+            return _wrap(array)  # nobody else has it
+    return _wrap(array.copy(order="K"))
+
+
+def _references(array: np.ndarray) -> int:
+    """How many references there are to the array, or to an array in whose memory it lies, whichever has more."""
+    count, base = sys.getrefcount(array), array.base
+    while type(base) is np.ndarray:
+        count = max(count, sys.getrefcount(base))
+        base = base.base
+    return count if base is None or type(base) is mmap else sys.maxsize  # memory of NumPy's, or of the arena
+
+
+def _references_of_a_sole_gradient(gradient: Tensor) -> tuple[int, int]:
+    """What :func:`_unshared` counts, called as it is called, for a gradient that only its list of gradients holds."""
+    array = gradient.data
+    references = sys.getrefcount(gradient), _references(array)
+    return references
+
+
+_SOLE = [_references_of_a_sole_gradient(gradient) for _, gradient in [(None, _wrap(np.empty(1)))]][0]
 
 
 def _default(retain_graph: bool | None, create_graph: bool) -> bool:

@@ -89,6 +89,7 @@ class Function:
             raise GradientError(
                 f"{self.name}: this instance was already applied; each application needs an instance of its own"
             )
+        self._applied = True
         recorded = False
         arrays = []
         for x in inputs:
@@ -97,14 +98,8 @@ class Function:
             arrays.append(x.data)
             if x._requires_grad:
                 recorded = True
-        self._applied = True
         if len(arrays) > 1:
             self._check_alike(arrays)
-        if recorded:
-            if _mode.enabled:
-                self.needs_input_grad = tuple([x._requires_grad for x in inputs])
-            else:
-                recorded = False
         if _mode.silent:
             result = self.forward(*arrays)
         else:
@@ -113,6 +108,8 @@ class Function:
                 result = self.forward(*arrays)
             finally:
                 reset_errors(token)
+        if recorded and not _mode.enabled:
+            recorded = False
         if type(result) is np.ndarray:
             y = _wrap(result)
             if recorded:
@@ -143,19 +140,30 @@ class Function:
         self._applied = True
         y = defer(output) if isinstance(output, Deferred) else _wrap(output)
         if _mode.enabled and any([x._requires_grad for x in inputs]):
-            self.needs_input_grad = tuple([x._requires_grad for x in inputs])
             self._record(inputs, [deferred_of(x) or x.data for x in inputs], (output,))
             self._own(y, 0)
         return y
 
     def _record(self, inputs: tuple[Tensor, ...], arrays: list[Any], outputs: tuple[Any, ...]) -> None:
-        self.edges = tuple([
-            None if not x._requires_grad else (x, 0) if x.grad_fn is None else (x.grad_fn, x._output_index)
-            for x in inputs
-        ])  # fmt: skip
-        self.input_shapes = tuple([array.shape for array in arrays])
-        self.input_dtypes = tuple([array.dtype for array in arrays])
-        self._output_metas = tuple([(array.shape, array.dtype) for array in outputs])
+        if len(inputs) == 2:  # the same as below, spelled out: most operations have two inputs, and it takes half the time
+            (x, y), (a, b) = inputs, arrays
+            need_x, need_y, made_x, made_y = x._requires_grad, y._requires_grad, x.grad_fn, y.grad_fn
+            self.needs_input_grad = need_x, need_y
+            self.edges = (
+                (x if made_x is None else made_x, x._output_index) if need_x else None,
+                (y if made_y is None else made_y, y._output_index) if need_y else None,
+            )
+            self.input_shapes, self.input_dtypes = (a.shape, b.shape), (a.dtype, b.dtype)
+        else:
+            self.needs_input_grad = tuple([x._requires_grad for x in inputs])
+            self.edges = tuple([_edge(x) if x._requires_grad else None for x in inputs])
+            self.input_shapes = tuple([array.shape for array in arrays])
+            self.input_dtypes = tuple([array.dtype for array in arrays])
+        if len(outputs) == 1:
+            array = outputs[0]
+            self._output_metas = ((array.shape, array.dtype),)
+        else:
+            self._output_metas = tuple([(array.shape, array.dtype) for array in outputs])
         kept = self.saves_inputs
         if kept is None:
             self.input_arrays = tuple(arrays)
@@ -261,6 +269,8 @@ class Function:
                 f"backward: the graph through {self.name} was already freed by an earlier backward pass; "
                 "pass retain_graph=True to the first one, or run the forward pass again"
             )
+        if not self.input_arrays:
+            return
         for edge, array, version in zip(self.edges, self.input_arrays, self._versions, strict=False):
             if array is None or edge is None:
                 continue

@@ -61,6 +61,7 @@ class Tensor:
     __slots__ = ("_hooks", "_output_index", "_requires_grad", "_version", "data", "grad", "grad_fn")
     __array_ufunc__ = None  # numpy_array * tensor is ours to do, not NumPy's
     edges: ClassVar[tuple[()]] = ()  # a leaf in the graph leads nowhere
+    _output_metas: ClassVar[tuple[None]] = (None,)  # and has one gradient
 
     def __init__(self, data: Any, requires_grad: bool = False):
         if isinstance(data, np.generic):  # what NumPy makes of an array without dimensions

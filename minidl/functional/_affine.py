@@ -17,12 +17,12 @@ class Affine(Deferred):
 
     def __init__(self, normalized: list[tuple[Any, ...]], others: list[Any]):
         self.normalized, self.others = normalized, others
-        x = normalized[0][0]
+        self.like = x = normalized[0][0]
         self.shape, self.dtype = x.shape, x.dtype
 
     def compute(self, relu: bool = False) -> Any:
         """The array, or its ReLU, in one pass."""
-        return kernels.of(self.normalized[0][0]).normalized_sum(self.normalized, self.others, relu)
+        return kernels.of(self.like).normalized_sum(self.normalized, self.others, relu)
 
 
 def affine_sum(a: Tensor, b: Tensor) -> Affine | None:

@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import kernels
-from ..autograd import Function, Tensor
+from ..autograd import Function, Tensor, is_grad_enabled
 from ..autograd.deferred import DeferredTensor
+from ..autograd.tensor import _wrap
 from ..backend import array_module
 from ..errors import ArgumentError, DtypeError
 from ._affine import affine_sum
 from ._shared import operands
-from .broadcast import broadcasting, sum_to
+from .broadcast import broadcast_shapes, sum_to
 from .selection import where
 
 LARGE = 1 << 16
@@ -27,21 +28,29 @@ class _Binary(Function):
     saves_outputs = ()
 
     def forward(self, a: Any, b: Any) -> Any:
-        return broadcasting(self.name, self.compute, a, b)
+        try:
+            return self.compute(a, b)
+        except ValueError:
+            broadcast_shapes(self.name, a.shape, b.shape)
+            raise
 
     def backward(self, gy: Tensor) -> tuple[Tensor | None, ...]:
-        return tuple(
-            [
-                None if gradient is None else sum_to(gradient, shape)
-                for gradient, shape in zip(self.gradients(gy), self.input_shapes, strict=True)
-            ]
-        )
+        ga, gb = self.gradients(gy)
+        shape_a, shape_b = self.input_shapes
+        if shape_a == shape_b:
+            return ga, gb
+        return None if ga is None else sum_to(ga, shape_a), None if gb is None else sum_to(gb, shape_b)
 
     def compute(self, a: Any, b: Any) -> Any:
         """The operation on arrays."""
 
     def gradients(self, gy: Tensor) -> Any:
         """The gradients of a and b in the shape of the result, None where not needed."""
+
+
+def _tensor(value: Any) -> Tensor:
+    """A Tensor without history; NumPy turns 0-d results into scalars."""
+    return _wrap(value if type(value) is np.ndarray else array_module(value).asarray(value))
 
 
 class Add(_Binary):
@@ -67,8 +76,12 @@ class Mul(_Binary):
         return a * b
 
     def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        (a, b), (need_a, need_b) = self.inputs, self.needs_input_grad
-        return gy * b if need_a else None, gy * a if need_b else None
+        need_a, need_b = self.needs_input_grad
+        if is_grad_enabled():
+            a, b = self.inputs
+            return gy * b if need_a else None, gy * a if need_b else None
+        (a, b), g = self.input_arrays, gy.data  # no graph: the products alone
+        return _tensor(g * b) if need_a else None, _tensor(g * a) if need_b else None
 
 
 class Div(_Binary):
@@ -155,6 +168,8 @@ class Minimum(_Extremum):
 
 def add(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
     """a + alpha · b."""
+    if type(a) is type(b) is Tensor and alpha == 1 and a.data.dtype is b.data.dtype:
+        return Add()(a, b)
     if (type(a) is DeferredTensor or type(b) is DeferredTensor) and alpha == 1:
         if isinstance(a, Tensor) and isinstance(b, Tensor) and (total := affine_sum(a, b)) is not None:
             return Add().computed((a, b), total)
@@ -172,6 +187,8 @@ def sub(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
 
 def mul(a: Any, b: Any) -> Tensor:
     """a · b.  Backward: ga = gy · b, gb = gy · a."""
+    if type(a) is type(b) is Tensor and a.data.dtype is b.data.dtype:
+        return Mul()(a, b)
     return Mul()(*operands(a, b, "mul"))
 
 

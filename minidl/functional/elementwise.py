@@ -161,7 +161,8 @@ class MaskedGradient(Deferred):
     """The gradient of a ReLU, which a batch norm before it computes on its way."""
 
     def __init__(self, gy: Any, y: Any):
-        self.gy, self.y, self.shape, self.dtype = gy, y, gy.shape, gy.dtype
+        self.like = self.gy = gy
+        self.y, self.shape, self.dtype = y, gy.shape, gy.dtype
 
     def compute(self) -> Any:
         return kernels.of(self.y).relu_backward(self.gy, self.y)

@@ -21,7 +21,8 @@ class Indices(Deferred):
     """Where the maxima are, from the record that the kernel keeps of them: few people ask."""
 
     def __init__(self, record: Any, size: Size, shape: Size):
-        self.record, self.size, self.shape, self.dtype = record, size, shape, np.dtype(np.int64)
+        self.like = self.record = record
+        self.size, self.shape, self.dtype = size, shape, np.dtype(np.int64)
 
     def compute(self) -> Any:
         return kernels.of(self.record).recorded_indices(self.record, size=self.size)
