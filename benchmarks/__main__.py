@@ -1,4 +1,4 @@
-"""``python -m benchmarks kernels|steps|memory|overhead|scaling``: see README.md, or ``--help``."""
+"""``python -m benchmarks kernels|steps|memory|overhead|scaling|accuracy``: see README.md, or ``--help``."""
 
 from __future__ import annotations
 

@@ -13,8 +13,10 @@ COMMANDS = {  # modules of benchmarks.commands
     "memory": "peak memory of a training step",
     "overhead": "the cost of an operation on 4x4 tensors, and of the import",
     "scaling": "growth with batch, channels, resolution, depth and threads",
+    "accuracy": "rounding errors of minidl's convolutions, and what networks learn with Winograd and without",
 }
 OTHERS = ("torch", "chainer", "dezero")
+ALONE = ("accuracy",)  # the commands that look at minidl only
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Options:
     json: Path | None
     plot: Path | None
     markdown: bool
+    epochs: int
+    seeds: int
 
     def wants(self, name: str) -> bool:
         """Whether a row of this name was asked for."""
@@ -53,6 +57,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them there (PNG, SVG or PDF)")
     parser.add_argument("--markdown", action="store_true", help="print the tables in Markdown")
+    parser.add_argument("--epochs", type=int, default=6, metavar="N", help="of each training of accuracy (default: 6)")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="that accuracy trains from (default: 5)")
     given = parser.parse_intermixed_args(arguments)
     against = tuple(name for name in given.against.split(",") if name and name != "minidl")
     if unknown := set(against) - set(OTHERS):
@@ -61,7 +67,23 @@ def parse(arguments: list[str] | None = None) -> Options:
         parser.error("--rounds must be at least 2, or there is no spread")
     if given.threads < 1:
         parser.error("--threads must be at least 1")
+    if given.epochs < 1:
+        parser.error("--epochs must be at least 1")
+    if given.seeds < 2:
+        parser.error("--seeds must be at least 2, or there is no deviation")
+    if given.command in ALONE:
+        against = ()
     only = (*given.only, *given.also)
     return Options(
-        given.command, only, against, given.device, given.threads, given.rounds, given.json, given.plot, given.markdown
+        given.command,
+        only,
+        against,
+        given.device,
+        given.threads,
+        given.rounds,
+        given.json,
+        given.plot,
+        given.markdown,
+        given.epochs,
+        given.seeds,
     )

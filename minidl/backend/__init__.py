@@ -3,7 +3,7 @@
 This package and ``minidl.kernels.cuda`` are the only places that may import CuPy.
 """
 
-from .arena import empty, empty_like, memory_order
+from .arena import copy, empty, empty_like, memory_order
 from .arrays import array_module, device_of, is_array, to_device, to_numpy
 from .blas import one_blas_thread
 from .crew import get_worker_kind, set_worker_kind, share
@@ -26,6 +26,7 @@ __all__ = [
     "Generator",
     "array_module",
     "check_generator",
+    "copy",
     "cuda_is_available",
     "device_of",
     "empty",

@@ -41,7 +41,7 @@ def serve() -> None:
 def _wait(counters: memoryview) -> bool:
     """True at the next request, False at the end."""
     done = counters[DONE]
-    for _ in range(20):
+    for _ in range(100):
         for _ in range(1000):  # about 50 µs
             if counters[REQUESTS] != done:
                 return True

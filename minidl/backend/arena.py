@@ -8,6 +8,7 @@ they read and write the arrays of this process in place.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import mmap
 import os
@@ -25,6 +26,7 @@ SMALLEST = 1 << 15
 CONTROL_BYTES = 1 << 24
 """The beginning of the arena, where messages between the processes are kept."""
 
+_MAP_FIXED = 0x10  # of Linux
 _IDLE_BYTES = 64 << 20  # how much may lie idle, beyond a quarter of what is in use, before pages go back to the system
 
 
@@ -99,6 +101,19 @@ class Arena:
                     self._untouched.add(offset)
         self.idle_bytes = 0
 
+    def make_private(self) -> None:
+        """Replace the memory of all live blocks by private copies at the same addresses: for a forked child."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mmap.restype = ctypes.c_void_p
+        libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+        access, kind = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED
+        for lease in list(self._leases.values()):
+            address = self.start + lease.offset
+            contents = ctypes.string_at(address, lease.size)
+            if libc.mmap(address, lease.size, access, kind, -1, 0) != address:
+                raise MemoryError(f"fork: no private copy of an array of {lease.size} bytes could be made")
+            ctypes.memmove(address, contents, lease.size)
+
     def offset_of(self, array: np.ndarray) -> int | None:
         """Where the first element of `array` lies in the arena; None if it lies elsewhere."""
         offset = array.__array_interface__["data"][0] - self.start
@@ -132,8 +147,9 @@ def empty(
 ) -> np.ndarray:
     """An array of undefined contents.
 
-    Args:      shared: in the arena however small it is, so that worker processes can write to it. order: the axes from the outermost to the innermost in memory; None is row-major. The shape is that of
-               the result: ``empty((n, c, h, w), dtype, (2, 3, 0, 1))`` has the strides of an (h, w, n, c) array
+    Args:      order: the axes from the outermost to the innermost in memory; None is row-major. The shape is that of
+               the result: ``empty((n, c, h, w), dtype, (2, 3, 0, 1))`` has the strides of an (h, w, n, c) array.
+               shared: in the arena however small it is, so that worker processes can write to it
     """
     dtype = np.dtype(dtype)
     in_memory = shape if order is None else tuple([shape[axis] for axis in order])
@@ -156,6 +172,13 @@ def empty_like(x: np.ndarray, dtype: Any = None) -> np.ndarray:
     return empty(x.shape, x.dtype if dtype is None else dtype, memory_order(x))
 
 
+def copy(x: np.ndarray) -> np.ndarray:
+    """A copy of x with its axes in the same order in memory; in the arena if it is large."""
+    y = empty_like(x)
+    np.copyto(y, x)
+    return y
+
+
 def memory_order(x: np.ndarray) -> tuple[int, ...] | None:
     """The axes of x from the outermost to the innermost in memory; None where it is row-major."""
     if x.flags.c_contiguous:
@@ -163,11 +186,39 @@ def memory_order(x: np.ndarray) -> tuple[int, ...] | None:
     return tuple(sorted(range(x.ndim), key=lambda axis: (-abs(x.strides[axis]), axis)))
 
 
-def _forget_arena() -> None:
-    """After a fork both processes see the same memory: neither may use again what the other still reads."""
-    global _arena
-    _arena = None
+# Forks ----------------------------------------------------------------------------------------------------------------
+#
+# What is mapped for all processes would stay common to a forked child and its parent, where a child has to have memory
+# of its own. So the child takes a private copy of every live block, at the same address, before its parent goes on.
+
+_fork_pipe: tuple[int, int] | None = None
+
+
+def _before_fork() -> None:
+    global _fork_pipe
+    _fork_pipe = os.pipe() if _arena is not None and _arena.live_bytes else None
+
+
+def _after_fork_in_parent() -> None:
+    global _fork_pipe
+    if _fork_pipe is not None:
+        (wait, done), _fork_pipe = _fork_pipe, None
+        os.close(done)
+        os.read(wait, 1)  # returns when the child has closed its end
+        os.close(wait)
+
+
+def _after_fork_in_child() -> None:
+    global _arena, _fork_pipe
+    old, _arena = _arena, None
+    if _fork_pipe is not None and old is not None:
+        (wait, done), _fork_pipe = _fork_pipe, None
+        os.close(wait)
+        old.make_private()
+        os.close(done)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_parent=_forget_arena, after_in_child=_forget_arena)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+    )

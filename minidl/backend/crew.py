@@ -5,7 +5,7 @@ makes thousands of calls of some 30 µs, and each hand-over between threads cost
 ResNet-20 step takes 122 to 154 ms in two threads, in two processes 98. So :func:`share` cuts a kernel's work into parts
 and lets other processes do theirs. They map the :mod:`~minidl.backend.arena` in which large arrays lie; what they are
 told is a function's name and where its arrays are, some 200 bytes, through memory that they watch. That takes about
-15 µs; after a millisecond without work they sleep.
+15 µs; after a few milliseconds without work they sleep.
 
 A kernel that takes part is a function of a module, ``task(start, stop, outs, ins, *settings)``, that does the part
 ``start:stop`` of the work: it writes to `outs`, reads `ins` (arrays or None, both), and depends on nothing else. The

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import backend
 from ..autograd import Tensor, check_tensor
 from ..backend import Device, Generator, check_generator, is_array, stream, to_device, to_numpy
 from ..errors import ArgumentError, ArgumentTypeError, DeviceError, DtypeError, OutOfRangeError, ShapeError
@@ -39,7 +40,8 @@ def tensor(data: Any, dtype: Any = None, device: Device | str | None = None, req
     if isinstance(data, Tensor):
         data = data.data
     if is_array(data):
-        return _make(data.copy(), dtype, device, requires_grad)
+        own = backend.copy(data) if isinstance(data, np.ndarray) else data.copy()
+        return _make(own, dtype, device, requires_grad)
     first = _leaf(data)
     if isinstance(first, Tensor):
         data = _unwrap(data)
@@ -103,7 +105,7 @@ def ones(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, r
 
 def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of undefined contents, float32 unless said otherwise."""
-    array = np.empty(as_shape(sizes, "empty", size), as_dtype(dtype or np.float32))
+    array = backend.empty(as_shape(sizes, "empty", size), as_dtype(dtype or np.float32))
     return _make(array, None, device, requires_grad)
 
 

@@ -17,6 +17,9 @@ from ..autograd import Tensor, enable_grad
 from ..errors import ArgumentError, ArgumentTypeError, DtypeError, MissingMethodError, ShapeError, StateDictError
 from ..nn.parameter import zero_grad
 
+BLOCK = 1 << 15
+"""Elements of a parameter that are updated at once."""
+
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
 
 
@@ -103,9 +106,23 @@ class Optimizer:
                 if parameter.grad is not None:
                     data, grad = parameter.data, parameter.grad.data
                     self._check_gradient(data, grad)
-                    self._update(data, grad, self.state.setdefault(parameter, {}), group)
+                    self._update_in_blocks(data, grad, self.state.setdefault(parameter, {}), group)
                     parameter.bump_version()
         return loss
+
+    def _update_in_blocks(self, data: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """:meth:`_update`, for a large parameter in blocks of its memory: every pass then finds them in the cache."""
+        arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+        flat = [array.reshape(-1) for array in (data, grad, *arrays.values()) if _is_plain(array)]
+        if data.size <= BLOCK or not arrays or len(flat) < 2 + len(arrays):
+            self._update(data, grad, state, group)
+            return
+        after = state
+        for start in range(0, data.size, BLOCK):
+            own_data, own_grad, *rest = (array[start : start + BLOCK] for array in flat)
+            after = {**state, **dict(zip(arrays, rest, strict=True))}
+            self._update(own_data, own_grad, after, group)
+        state.update({name: value for name, value in after.items() if name not in arrays})
 
     def _check_gradient(self, data: Any, grad: Any) -> None:
         if grad.shape != data.shape:
@@ -209,6 +226,10 @@ class Optimizer:
         return f"{self._name}({''.join(groups)}\n)"
 
 
+def _is_plain(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and array.flags.c_contiguous
+
+
 def scratch(tag: str, like: Any) -> Any:
     """Memory of the shape of `like`, used again by the next update; on a GPU, CuPy's pool does that."""
     if isinstance(like, np.ndarray):
@@ -218,6 +239,9 @@ def scratch(tag: str, like: Any) -> Any:
 
 def add_scaled(target: Any, source: Any, factor: float) -> None:
     """target ← target + factor · source, in place and without a fresh temporary."""
+    if factor == 1:
+        target += source
+        return
     product = scratch("product", target)
     backend.array_module(target).multiply(source, factor, out=product)
     target += product

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...backend import one_blas_thread
+from ...backend import empty, get_num_threads, one_blas_thread, share
 
-SPLIT_WORK = 32_000_000
-"""Multiply-adds (about a millisecond) below which BLAS is kept to one thread: waiting for a second one costs more."""
+SHARED_WORK = 4_000_000
+"""Multiply-adds (some 50 µs) from which on a product is shared among the cores."""
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The products of stacks of matrices (…, I, K) and (…, K, J), with broadcasting over the stack."""
-    if a.size * b.shape[-1] > SPLIT_WORK:
-        return np.matmul(a, b)
+    if a.ndim == b.ndim == 2 and a.dtype == b.dtype and a.dtype.char in "fd" and a.shape[1] == b.shape[0]:
+        work = a.size * b.shape[1]
+        if work >= 2 * SHARED_WORK and get_num_threads() > 1:
+            y = empty((len(a), b.shape[1]), a.dtype, shared=True)
+            by_row = len(a) >= b.shape[1]
+            size = max(y.shape)
+            share(_product_part, size, (y,), (a, b), (by_row,), max(1, size * SHARED_WORK // work))
+            return y
     with one_blas_thread():
         return np.matmul(a, b)
+
+
+def _product_part(start: int, stop: int, outs, ins, by_row: bool) -> None:
+    (y,), (a, b) = outs, ins
+    if by_row:
+        np.matmul(a[start:stop], b, out=y[start:stop])
+    else:
+        np.matmul(a, b[:, start:stop], out=y[:, start:stop])
