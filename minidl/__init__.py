@@ -23,9 +23,11 @@ from .backend import (
     Generator,
     get_num_threads,
     get_random_state,
+    get_worker_kind,
     manual_seed,
     set_num_threads,
     set_random_state,
+    set_worker_kind,
 )
 from .functional import (
     abs,
@@ -198,6 +200,7 @@ from .functional import (
 )
 from .functional import cat as concat
 from .functional import clamp as clip
+from .kernels.cpu.conv import get_winograd, set_winograd
 
 if _TYPE_CHECKING:
     from . import data, metrics, training, weights
@@ -220,7 +223,7 @@ __all__ = [
     "cosine_similarity", "cumprod", "cumsum", "data", "device", "diag", "diagonal", "div", "dot", "einsum", "empty",
     "empty_like", "enable_grad", "eq", "equal", "erf", "errors", "exp", "expm1", "eye", "flatten", "flip",
     "float16", "float32", "float64", "floor", "floor_divide", "from_numpy", "full", "full_like", "functional",
-    "gather", "ge", "get_num_threads", "get_random_state", "grad", "gt", "hstack", "index_select", "int16", "int32",
+    "gather", "ge", "get_num_threads", "get_random_state", "get_winograd", "get_worker_kind", "grad", "gt", "hstack", "index_select", "int16", "int32",
     "int64", "int8", "is_grad_enabled", "isclose", "isfinite", "isinf", "isnan", "le", "linspace", "load", "log",
     "log10", "log1p", "log2", "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp",
     "lt", "manual_seed", "masked_fill", "masked_select", "matmul", "max", "max_pool1d", "max_pool2d", "max_pool3d",
@@ -229,7 +232,7 @@ __all__ = [
     "permute", "pixel_shuffle", "pixel_unshuffle", "pow", "prelu", "prod", "profile", "rand", "rand_like", "randint",
     "randn", "randn_like", "randperm", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave", "reshape",
     "roll", "round", "rsqrt", "save", "scatter_add", "select", "selu", "set_grad_enabled", "set_num_threads",
-    "set_random_state", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack",
+    "set_random_state", "set_winograd", "set_worker_kind", "sigmoid", "sign", "sin", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack",
     "std", "sub", "sum", "swapaxes", "t", "take_along_dim", "tanh", "tensor", "tile", "topk", "trace", "training",
     "transpose", "tril", "triu", "trunc", "uint8", "unbind", "unflatten", "unique", "unsqueeze", "var", "vstack",
     "weights", "where", "zeros", "zeros_like",

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .grad_mode import SILENT, reset_errors, set_errors
 from .tensor import Tensor
 
 
@@ -27,12 +28,24 @@ class Deferred:
     def compute(self) -> Any:
         """The array."""
 
+    def now(self, **settings: Any) -> Any:
+        """``compute(**settings)``, in which inf and nan are results, as in every operation."""
+        token = set_errors(SILENT)
+        try:
+            return self.compute(**settings)
+        finally:
+            reset_errors(token)
+
 
 class DeferredTensor(Tensor):
     """A Tensor around a Deferred; ``deferred`` is None once the array was computed."""
 
     __slots__ = ("deferred",)
     deferred: Deferred | None
+
+    def __init__(self, data: Any, requires_grad: bool = False):
+        self.deferred = None
+        super().__init__(data, requires_grad)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,10 +62,14 @@ class DeferredTensor(Tensor):
         """The type of the elements, a NumPy dtype."""
         return self.data.dtype if self.deferred is None else self.deferred.dtype
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "data":
+            super().__setattr__("deferred", None)
+
     def __getattr__(self, name: str) -> Any:  # asked for `data` only while that slot is empty
         if name == "data" and self.deferred is not None:
-            self.data = self.deferred.compute()
-            self.deferred = None
+            self.data = self.deferred.now()
             return self.data
         return super().__getattr__(name)
 

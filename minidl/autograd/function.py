@@ -249,7 +249,7 @@ class Function:
         """Output `index` as a Tensor, connected to the graph while it is being extended."""
         array = self.output_arrays[index]
         if isinstance(array, Deferred):
-            array = array.compute()
+            array = array.now()
             self.output_arrays = tuple([array if i == index else a for i, a in enumerate(self.output_arrays)])
         y = _wrap(array)
         if is_grad_enabled():

@@ -151,7 +151,7 @@ def empty(
                the result: ``empty((n, c, h, w), dtype, (2, 3, 0, 1))`` has the strides of an (h, w, n, c) array.
                shared: in the arena however small it is, so that worker processes can write to it
     """
-    dtype = np.dtype(dtype)
+    dtype, shape = np.dtype(dtype), tuple([int(length) for length in shape])
     in_memory = shape if order is None else tuple([shape[axis] for axis in order])
     nbytes = math.prod(shape) * dtype.itemsize
     array = None
@@ -191,29 +191,36 @@ def memory_order(x: np.ndarray) -> tuple[int, ...] | None:
 # What is mapped for all processes would stay common to a forked child and its parent, where a child has to have memory
 # of its own. So the child takes a private copy of every live block, at the same address, before its parent goes on.
 
+_fork_lock = threading.Lock()  # one fork at a time, from its beginning to where there are two processes
 _fork_pipe: tuple[int, int] | None = None
 
 
 def _before_fork() -> None:
     global _fork_pipe
+    _fork_lock.acquire()
     _fork_pipe = os.pipe() if _arena is not None and _arena.live_bytes else None
 
 
 def _after_fork_in_parent() -> None:
     global _fork_pipe
-    if _fork_pipe is not None:
-        (wait, done), _fork_pipe = _fork_pipe, None
-        os.close(done)
+    pipe, _fork_pipe = _fork_pipe, None
+    if pipe is not None:
+        os.close(pipe[1])
+    _fork_lock.release()
+    if pipe is not None:
+        wait = pipe[0]
         os.read(wait, 1)  # returns when the child has closed its end
         os.close(wait)
 
 
 def _after_fork_in_child() -> None:
-    global _arena, _fork_pipe
+    global _arena, _fork_pipe, _fork_lock
+    _fork_lock = threading.Lock()
     old, _arena = _arena, None
     if _fork_pipe is not None and old is not None:
         (wait, done), _fork_pipe = _fork_pipe, None
         os.close(wait)
+        old._lock = threading.RLock()  # whoever held it is not in this process
         old.make_private()
         os.close(done)
 

@@ -72,7 +72,7 @@ def share(task: Task, size: int, outs: Arrays, ins: Arrays, settings: tuple[Any,
     Args:      grain: the smallest part worth another core
     Raises:    whatever the first failing part raised, after all parts have ended. WorkerError: a worker process is gone
     """
-    parts = min(get_num_threads(), size // max(grain, 1))
+    parts = min(get_num_threads(), size // max(grain, 1), _most_parts())
     if parts <= 1:
         with one_blas_thread():
             task(0, size, outs, ins, *settings)
@@ -85,6 +85,11 @@ def share(task: Task, size: int, outs: Arrays, ins: Arrays, settings: tuple[Any,
         finally:
             _busy.release()
     parallel_for(lambda start, stop: task(start, stop, outs, ins, *settings), size, grain)
+
+
+def _most_parts() -> int:
+    """The parts that there is room for: one here, and one for each mailbox."""
+    return 1 + _arena.CONTROL_BYTES // MAILBOX_BYTES
 
 
 class Crew:
@@ -150,9 +155,13 @@ class Crew:
             task(bounds[0], bounds[1], outs, ins, *settings)
         except BaseException as caught:  # the others are still at work
             error = caught
-        for i in range(parts - 1):
-            failure = self._wait(i)
-            error = error or failure
+        try:
+            for i in range(parts - 1):
+                failure = self._wait(i)
+                error = error or failure
+        except BaseException:  # an interrupt: what the workers are still writing to must not be used again
+            _dismiss(kill=True)
+            raise
         if error is not None:
             raise error
         return True
@@ -206,10 +215,12 @@ class Crew:
                         "set_num_threads(1) or set_worker_kind('thread')"
                     )
 
-    def dismiss(self) -> None:
-        """End the workers."""
+    def dismiss(self, kill: bool = False) -> None:
+        """End the workers, or kill them in the middle of their work."""
         self._blas.__exit__()
         for process in self.processes:
+            if kill:
+                process.kill()
             process.stdin.close()  # type: ignore[union-attr]
         for process in self.processes:
             try:
@@ -238,22 +249,23 @@ def _get_crew() -> Crew | None:
     global _crew, _kind
     if not _ordered_stores or (arena := _arena.arena()) is None:
         return None
-    if _crew is not None and (_crew.arena is not arena or len(_crew.processes) != get_num_threads() - 1):
+    workers = min(get_num_threads(), _most_parts()) - 1
+    if _crew is not None and (_crew.arena is not arena or len(_crew.processes) != workers):
         _dismiss()
     if _crew is None:
         try:
-            _crew = Crew(arena, min(get_num_threads() - 1, _arena.CONTROL_BYTES // MAILBOX_BYTES))
+            _crew = Crew(arena, workers)
         except OSError:
             _kind = "thread"
             return None
     return _crew
 
 
-def _dismiss() -> None:
+def _dismiss(kill: bool = False) -> None:
     global _crew
     crew, _crew = _crew, None
     if crew is not None:
-        crew.dismiss()
+        crew.dismiss(kill)
 
 
 def _forget() -> None:

@@ -322,7 +322,7 @@ def relu(x: Tensor, inplace: bool = False) -> Tensor:
     """
     waiting = deferred_of(x)
     if isinstance(waiting, Affine):
-        return Relu().computed((x,), waiting.compute(relu=True))
+        return Relu().computed((x,), waiting.now(relu=True))
     return Relu()(check_tensor(x, "relu", "x"))
 
 

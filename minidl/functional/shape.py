@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import kernels
 from ..autograd import Function, Tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
@@ -27,6 +28,8 @@ class Reshape(_Rearrange):
         self.shape = shape
 
     def forward(self, x: Any) -> Any:
+        if not x.flags.c_contiguous:
+            x = kernels.of(x).contiguous(x)  # large images lie in memory by pixels, and are copied on all cores
         return x.reshape(self.shape)
 
     def backward(self, gy: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from minidl.backend import blas, one_blas_thread
+from minidl.backend import blas, crew, one_blas_thread
 
 
 class FakeBlas:
@@ -21,6 +21,7 @@ class FakeBlas:
 
 @pytest.fixture
 def fake(monkeypatch):
+    crew._dismiss()  # workers keep BLAS at one thread
     fake = FakeBlas()
     monkeypatch.setattr(blas, "_openblas", lambda: (lambda: fake.threads, fake.set))
     return fake

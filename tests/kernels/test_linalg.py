@@ -4,6 +4,7 @@ import importlib
 
 import pytest
 
+from minidl import backend
 from minidl.kernels import cpu, reference
 from tests.tolerances import assert_close
 
@@ -19,10 +20,17 @@ def test_products_of_stacks(rng, a, b, dtype):
     assert_close(product, reference.matmul(x, y))
 
 
-def test_a_large_product_is_left_to_blas(rng, monkeypatch):
+@pytest.mark.parametrize("shape", [(300, 40, 50), (50, 40, 300)])
+def test_a_large_product_is_shared(rng, monkeypatch, shape):
     module = importlib.import_module("minidl.kernels.cpu.linalg")
-    x = rng.standard_normal((5, 6))
-    expected = reference.matmul(x, x.T)
-    monkeypatch.setattr(module, "SPLIT_WORK", 10)
-    monkeypatch.setattr(module, "one_blas_thread", None)  # must not be asked for
-    assert_close(module.matmul(x, x.T), expected)
+    monkeypatch.setattr(module, "SHARED_WORK", 1000)
+    shared = []
+    monkeypatch.setattr(module, "share", lambda *arguments: shared.append(1) or backend.share(*arguments))
+    threads = backend.get_num_threads()
+    backend.set_num_threads(3)
+    try:
+        x, y = rng.standard_normal(shape[:2]), rng.standard_normal(shape[1:])
+        assert_close(module.matmul(x, y), reference.matmul(x, y))
+    finally:
+        backend.set_num_threads(threads)
+    assert shared

@@ -16,9 +16,10 @@ from functools import cached_property
 import numpy as np
 
 from ...backend import empty, get_num_threads, memory_order, scratch, share
+from ._layout import arranged
 from .elementwise import LARGE, ZEROS, mask
 
-BLOCK = 1 << 16
+BLOCK = 1 << 17
 """Elements that a block of rows may have: a few arrays of that size fit into the second-level cache."""
 
 ROW = 8192
@@ -64,12 +65,7 @@ class Channels:
 
     def matrix(self, array: np.ndarray) -> np.ndarray:
         """An array of the shape of x as the matrix: a view if it lies in memory as x does, else a copy."""
-        view = array.transpose(self.order)
-        if not view.flags.c_contiguous:
-            copy = empty(view.shape, array.dtype)
-            np.copyto(copy, view)
-            view = copy
-        return view.reshape(self.rows, self.columns)
+        return arranged(array, self.order).reshape(self.rows, self.columns)
 
     def new(self) -> np.ndarray:
         """An array of undefined contents like x."""
@@ -77,11 +73,11 @@ class Channels:
 
     def spread(self, per_channel: np.ndarray) -> np.ndarray:
         """Numbers per channel: one for each row of the matrix, as a column, or one for each column, as a row."""
-        per_channel = per_channel.astype(self.x.dtype)
-        if self.by_row:
-            return np.tile(per_channel, self.before)[:, None]
-        repeated = np.repeat(per_channel, self.after) if self.after > 1 else per_channel
-        return np.tile(repeated, self.columns // (self.channels * self.after))[None]
+        repeated = np.repeat(per_channel, self.after) if self.after > 1 and not self.by_row else per_channel
+        times = self.before if self.by_row else self.columns // len(repeated)
+        spread = np.empty((times, len(repeated)), self.x.dtype)
+        spread[...] = repeated
+        return spread.reshape(-1, 1) if self.by_row else spread.reshape(1, -1)
 
     def sums(self, task, terms: int, outs: tuple, ins: tuple) -> np.ndarray:
         """Sums per channel, (terms, C), of what ``task`` adds up for its rows into the first of its outs.
@@ -92,9 +88,11 @@ class Channels:
             partial = empty((terms, self.rows), np.float64, shared=self.parts > 1)
             share(task, self.rows, (partial, *outs), ins, (True, self.rows, self.rows), -(-self.rows // self.parts))
             return partial.reshape(terms, self.before, self.channels).sum(1)
-        partial = empty((self.parts, terms, self.columns), np.float64, shared=self.parts > 1)
+        period = self.channels * self.after
+        partial = empty((self.parts, terms, period), np.float64, shared=self.parts > 1)
         share(task, self.parts, (partial, *outs), ins, (False, self.rows, self.parts))
-        return partial.sum(0).reshape(terms, -1, self.channels, self.after).sum((1, 3))
+        total = partial[0] if self.parts == 1 else partial.sum(0)
+        return total if self.after == 1 else total.reshape(terms, self.channels, self.after).sum(2)
 
     def for_rows(self, task, outs: tuple, ins: tuple, settings: tuple = ()) -> None:
         """``task`` on all rows."""
@@ -111,13 +109,13 @@ def batch_norm_statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(mean, biased variance) of every channel of x (N, C, ...), both (C,) float64."""
     if x.size == 0:
         return np.zeros(x.shape[1]), np.zeros(x.shape[1])
-    channels = Channels(x)
+    channels = Channels(_at_least_single(x))
     total, squares = channels.sums(_moments_part, 2, (), (channels.values, None))
     mean = total / channels.count
     var = np.maximum(squares / channels.count - mean * mean, 0.0)
     if (mean * mean <= FAR * var).all():
         return mean, var
-    origin = mean.astype(x.dtype)
+    origin = mean.astype(channels.x.dtype)
     total, squares = channels.sums(_moments_part, 2, (), (channels.values, channels.spread(origin)))
     rest = total / channels.count
     return origin + rest, np.maximum(squares / channels.count - rest * rest, 0.0)
@@ -139,6 +137,9 @@ def normalized_sum(normalized, others, relu):
     x = normalized[0][0]
     if x.size == 0:
         return np.empty_like(x)
+    if x.dtype == np.float16:
+        single = [(_at_least_single(values), *rest) for values, *rest in normalized]
+        return normalized_sum(single, [_at_least_single(other) for other in others], relu).astype(x.dtype)
     channels = Channels(x)
     ins, kinds = [], []
     for values, weight, bias, mean, var, eps in normalized:
@@ -163,11 +164,15 @@ def batch_norm_backward(gy, x, weight, mean, var, eps, relu_output=None):
     """(gx, gweight, gbias) of batch norm by the statistics of x. With relu_output, gy counts only where that is > 0."""
     if x.size == 0:
         return np.empty_like(x), np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
+    if x.dtype == np.float16:
+        single = map(_at_least_single, (gy, x, weight, mean, var))
+        gradients = batch_norm_backward(*single, eps, _at_least_single(relu_output))
+        return tuple(gradient.astype(x.dtype) for gradient in gradients)
     channels = Channels(x)
     gx = channels.new()
-    grads, sum_g, sum_gd = _gradient_sums(channels, gy, mean, var, relu_output, gx)
-    # gx = γ/σ · (g − mean(g) − x̂ · mean(g·x̂)) as one linear form a·g + b·(x − origin) + c
     origin, rest = _origin(mean, var, x.dtype)
+    grads, sum_g, sum_gd = _gradient_sums(channels, gy, origin, rest, relu_output, gx)
+    # gx = γ/σ · (g − mean(g) − x̂ · mean(g·x̂)) as one linear form a·g + b·(x − origin) + c
     a, _ = _scale_and_shift(weight, None, mean, var, eps)
     b = -a * sum_gd / (var + eps) / channels.count
     c = -a * sum_g / channels.count - b * rest
@@ -181,9 +186,14 @@ def batch_norm_eval_backward(gy, x, weight, mean, var, eps, relu_output=None):
     """(gx, gweight, gbias) of :func:`batch_norm_eval`, whose statistics are constants."""
     if x.size == 0:
         return np.empty_like(x), np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
+    if x.dtype == np.float16:
+        single = map(_at_least_single, (gy, x, weight, mean, var))
+        gradients = batch_norm_eval_backward(*single, eps, _at_least_single(relu_output))
+        return tuple(gradient.astype(x.dtype) for gradient in gradients)
     channels = Channels(x)
     gx = channels.new()
-    grads, sum_g, sum_gd = _gradient_sums(channels, gy, mean, var, relu_output, gx)
+    origin, rest = _origin(mean, var, x.dtype)
+    grads, sum_g, sum_gd = _gradient_sums(channels, gy, origin, rest, relu_output, gx)
     scale, _ = _scale_and_shift(weight, None, mean, var, eps)
     channels.for_rows(_scale_part, (channels.matrix(gx),), (grads, channels.spread(scale)))
     return gx, (sum_gd / np.sqrt(var + eps)).astype(x.dtype), sum_g.astype(x.dtype)
@@ -193,8 +203,13 @@ def channel_sum(x):
     """Σ x over all but the channels of x (N, C, ...): (C,)."""
     if x.size == 0:
         return np.zeros(x.shape[1], x.dtype)
-    channels = Channels(x)
+    channels = Channels(_at_least_single(x))
     return channels.sums(_sum_part, 1, (), (channels.values,))[0].astype(x.dtype)
+
+
+def _at_least_single(x):
+    """Half precision as single precision, in which sums are taken; everything else as it is."""
+    return x.astype(np.float32) if x is not None and x.dtype == np.float16 else x
 
 
 def _origin(mean, var, dtype):
@@ -210,9 +225,8 @@ def _origin(mean, var, dtype):
     return origin, mean - origin
 
 
-def _gradient_sums(channels, gy, mean, var, relu_output, gx):
+def _gradient_sums(channels, gy, origin, rest, relu_output, gx):
     """The gradient to go on with, as a matrix, and its sums Σ g and Σ g·(x − mean) for each channel."""
-    origin, rest = _origin(mean, var, channels.x.dtype)
     grads = channels.matrix(gy)
     around = None if origin is None else channels.spread(origin)
     if relu_output is None:
@@ -256,40 +270,52 @@ def _dot(a, b, by_row: bool):
     return np.vecdot(a, b) if by_row else np.einsum("ij,ij->j", a, b)
 
 
-def _add_up(sums, part, block: slice, by_row: bool, terms) -> None:
-    for i, term in enumerate(terms):
-        if by_row:
-            sums[i, block] = term
-        else:
-            sums[part, i] += term
+class _Sums:
+    """Adds up what the blocks of a part find, in float64; by columns, all periods of the channels come together."""
+
+    def __init__(self, target: np.ndarray, part: int | None, columns: int):
+        self.target, self.part = target, part
+        if part is not None:
+            self.total = np.zeros((target.shape[1], columns))
+
+    def add(self, block: slice, *terms: np.ndarray) -> None:
+        for i, term in enumerate(terms):
+            if self.part is None:
+                self.target[i, block] = term
+            else:
+                self.total[i] += term
+
+    def finish(self) -> None:
+        if self.part is not None:
+            _, terms, period = self.target.shape
+            np.add.reduce(self.total.reshape(terms, -1, period), axis=1, out=self.target[self.part])
 
 
 def _moments_part(start, stop, outs, ins, by_row, rows, parts):
-    (sums,), (values, origin) = outs, ins
+    (target,), (values, origin) = outs, ins
     for part, first, last in _part_rows(start, stop, by_row, rows, parts):
-        if not by_row:
-            sums[part] = 0
+        sums = _Sums(target, part, values.shape[1])
         for block in _row_blocks(first, last, values.shape[1]):
             d = values[block]
             if origin is not None:
                 d = np.subtract(d, _of(origin, block, by_row), out=scratch("norm.centered", d.shape, d.dtype))
-            _add_up(sums, part, block, by_row, (_sum(d, by_row), _dot(d, d, by_row)))
+            sums.add(block, _sum(d, by_row), _dot(d, d, by_row))
+        sums.finish()
 
 
 def _sum_part(start, stop, outs, ins, by_row, rows, parts):
-    (sums,), (values,) = outs, ins
+    (target,), (values,) = outs, ins
     for part, first, last in _part_rows(start, stop, by_row, rows, parts):
-        if not by_row:
-            sums[part] = 0
+        sums = _Sums(target, part, values.shape[1])
         for block in _row_blocks(first, last, values.shape[1]):
-            _add_up(sums, part, block, by_row, (_sum(values[block], by_row),))
+            sums.add(block, _sum(values[block], by_row))
+        sums.finish()
 
 
 def _gradient_sums_part(start, stop, outs, ins, by_row, rows, parts):
-    (sums, masked), (grads, values, origin, relu_output) = outs, ins
+    (target, masked), (grads, values, origin, relu_output) = outs, ins
     for part, first, last in _part_rows(start, stop, by_row, rows, parts):
-        if not by_row:
-            sums[part] = 0
+        sums = _Sums(target, part, values.shape[1])
         for block in _row_blocks(first, last, values.shape[1]):
             g, d = grads[block], values[block]
             if relu_output is not None:
@@ -297,7 +323,8 @@ def _gradient_sums_part(start, stop, outs, ins, by_row, rows, parts):
                 g = masked[block]
             if origin is not None:
                 d = np.subtract(d, _of(origin, block, by_row), out=scratch("norm.centered", d.shape, d.dtype))
-            _add_up(sums, part, block, by_row, (_sum(g, by_row), _dot(g, d, by_row)))
+            sums.add(block, _sum(g, by_row), _dot(g, d, by_row))
+        sums.finish()
 
 
 def _normalized_sum_part(start, stop, outs, ins, by_row, kinds, relu):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import empty_like, memory_order, scratch, share
+from ._layout import arranged
 
 LARGE = 1 << 16
 """Elements from which on another core is worth its call."""
@@ -31,12 +32,19 @@ def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def binary(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """NumPy's ufunc of that name."""
-    flat = _flat(a, b) if a.size >= LARGE and a.shape == b.shape else None
+    flat = _flat(a, b) if a.size >= LARGE and a.shape == b.shape and a.dtype == b.dtype else None
     if flat is None:
         return getattr(np, name)(a, b)
     y = empty_like(a)
     share(_ufunc_part, a.size, (_as_flat(y),), flat, (name,), LARGE // 2)
     return y
+
+
+def contiguous(x: np.ndarray) -> np.ndarray:
+    """x itself if its elements lie in row-major order, else a copy of which that is true."""
+    if x.size < LARGE or x.flags.c_contiguous:
+        return np.ascontiguousarray(x).reshape(x.shape)
+    return arranged(x, tuple(range(x.ndim)))
 
 
 def unary(name: str, x: np.ndarray) -> np.ndarray:
@@ -70,7 +78,7 @@ def relu_backward(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
     """x where x > 0, else slope · x."""
-    flat = _flat(x) if 0 <= slope <= 1 and x.dtype.kind == "f" else None
+    flat = _flat(x) if 0 < slope <= 1 and x.dtype.kind == "f" else None
     if flat is None:
         return np.where(x > 0, x, slope * x)
     y = empty_like(x)
@@ -80,7 +88,7 @@ def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
 
 def leaky_relu_backward(gy: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
     """gy where x > 0, else slope · gy."""
-    if slope > 1 or gy.shape != x.shape or gy.dtype.kind != "f" or (flat := _flat(x, gy)) is None:
+    if not 0 <= slope <= 1 or gy.shape != x.shape or gy.dtype.kind != "f" or (flat := _flat(x, gy)) is None:
         return np.where(x > 0, gy, slope * gy)
     gx = empty_like(x)
     share(_leaky_relu_backward_part, x.size, (_as_flat(gx),), flat, (slope,), LARGE // 2)
@@ -124,9 +132,7 @@ def _flat(*arrays: np.ndarray) -> tuple[np.ndarray, ...] | None:
     for array in arrays[1:]:
         view = array if order is None else array.transpose(order)
         if not view.flags.c_contiguous:
-            same = empty_like(arrays[0], array.dtype)
-            np.copyto(same, array)
-            view = same if order is None else same.transpose(order)
+            view = arranged(array, order or tuple(range(array.ndim)))
         flat.append(view.reshape(-1))
     return tuple(flat)
 

@@ -17,6 +17,11 @@ def binary(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return getattr(np, name)(a, b)
 
 
+def contiguous(x: np.ndarray) -> np.ndarray:
+    """x itself if its elements lie in row-major order, else a copy of which that is true."""
+    return np.ascontiguousarray(x).reshape(x.shape)
+
+
 def unary(name: str, x: np.ndarray) -> np.ndarray:
     """NumPy's ufunc of that name."""
     return getattr(np, name)(x)
