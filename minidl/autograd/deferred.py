@@ -1,9 +1,10 @@
 """Results that are computed when somebody looks at them, so that what follows can be done in the same pass.
 
-A batch norm is a pass over its input, a residual sum another, a ReLU a third; together they are one pass, if the first
-two wait for the third. So a Function may return a :class:`Deferred` in the place of an array. The Tensor around it knows
-its shape and dtype; whoever asks for ``data`` gets the array, computed then; an operation that knows better takes the
-Deferred itself and leaves nothing else to be computed. A ReLU's gradient waits likewise for the batch norm before it.
+A batch norm is a pass over its input, a residual sum another, a ReLU a third; together they are one pass, if the
+first two wait for the third. So a Function may return a :class:`Deferred` in the place of an array. The Tensor around
+it knows its shape and dtype; whoever asks for ``data`` gets the array, computed then; an operation that knows better
+takes the Deferred itself and leaves nothing else to be computed. A ReLU's gradient waits likewise for the batch norm
+before it.
 
 What a Deferred will read belongs to it, as what an operation has saved for backward does: it must not be written to.
 """

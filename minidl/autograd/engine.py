@@ -94,7 +94,7 @@ def run(
         goals = None if wanted is None else {source for source, _ in wanted}
         order = _topological_order(roots, barrier)
         running = None if goals is None else _through(order, goals, barrier)
-        useful = None if running is None else goals | running
+        useful = None if goals is None or running is None else goals | running
         for node in order if running is None else running:
             if node.edges and node not in barrier:
                 node.check_saved()
@@ -203,7 +203,7 @@ def _propagate(node: Function, gradients: list[Any], pending: dict[Any, list[Any
                 _accumulate(pending, source, index, gradient)
             else:
                 found = [None] * len(source._output_metas)
-                found[index] = gradient  # type: ignore[call-overload]
+                found[index] = gradient
                 pending[source] = found
         i += 1
 

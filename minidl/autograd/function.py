@@ -145,7 +145,7 @@ class Function:
         return y
 
     def _record(self, inputs: tuple[Tensor, ...], arrays: list[Any], outputs: tuple[Any, ...]) -> None:
-        if len(inputs) == 2:  # the same as below, spelled out: most operations have two inputs, and it takes half the time
+        if len(inputs) == 2:  # as below, but spelled out: most operations have two inputs, and it takes half the time
             (x, y), (a, b) = inputs, arrays
             need_x, need_y, made_x, made_y = x._requires_grad, y._requires_grad, x.grad_fn, y.grad_fn
             self.needs_input_grad = need_x, need_y

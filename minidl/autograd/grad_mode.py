@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ArgumentTypeError
 
 try:  # what np.errstate(all="ignore") does, without its microsecond
-    from numpy._core._ufunc_config import _extobj_contextvar, _make_extobj
+    from numpy._core._ufunc_config import _extobj_contextvar, _make_extobj  # type: ignore[attr-defined]
 
     SILENT: Any = _make_extobj(all="ignore")
     set_errors: Callable[[Any], Any] = _extobj_contextvar.set

@@ -67,7 +67,7 @@ def _function(module: str, name: str) -> Callable[..., None]:
 
 
 def _array(memory: mmap.mmap, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: str) -> Any:
-    return np.ndarray(shape, dtype, memory, offset, strides)  # type: ignore[call-overload]
+    return np.ndarray(shape, dtype, memory, offset, strides)
 
 
 def _pickled(error: BaseException) -> bytes:

@@ -61,7 +61,7 @@ class Arena:
             offset = self._block(size)
             if offset is None:
                 return None
-            array: np.ndarray = np.ndarray(shape, dtype, self.map, offset)  # type: ignore[call-overload]
+            array: np.ndarray = np.ndarray(shape, dtype, self.map, offset)
             lease = _Lease(array, self._give_back)
             lease.offset, lease.size = offset, size
             self._leases[offset] = lease
@@ -226,6 +226,4 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -135,7 +135,7 @@ class Crew:
                 elif (place := self._describe(array)) is not None:
                     described.append(place)
                 elif used + array.nbytes <= MAILBOX_BYTES:
-                    copy: np.ndarray = np.ndarray(array.shape, array.dtype, box, used)  # type: ignore[call-overload]
+                    copy: np.ndarray = np.ndarray(array.shape, array.dtype, box, used)
                     copy[...] = array
                     described.append((i * MAILBOX_BYTES + used, array.shape, copy.strides, array.dtype.str))
                     used += -(-array.nbytes // 64) * 64

@@ -41,14 +41,14 @@ class BatchNorm(FusedFunction):
         y = Affine([(x, weight, bias, mean, var, self.eps)], [])
         return y, mean.astype(x.dtype), var.astype(x.dtype)
 
-    def backward(self, gy: Tensor, *gstatistics: None) -> Any:
-        masked = deferred_of(gy)
+    def backward(self, *gys: Tensor) -> Any:
+        masked = deferred_of(gys[0])
         if isinstance(masked, MaskedGradient) and not is_grad_enabled():
             return tuple(map(Tensor, self.backward_array(masked.gy, relu_output=masked.y)))
-        return super().backward(gy, *gstatistics)
+        return super().backward(*gys)
 
-    def backward_array(self, gy: Any, *_: Any, relu_output: Any = None) -> Any:
-        x, weight = (*self.input_arrays, None)[:2]
+    def backward_array(self, *gys: Any, relu_output: Any = None) -> Any:
+        gy, (x, weight) = gys[0], (*self.input_arrays, None)[:2]
         mean, var = self.saved
         gradients = kernels.of(x).batch_norm_backward(gy, x, weight, mean, var, self.eps, relu_output)
         return gradients[: len(self.input_arrays)]

@@ -356,6 +356,25 @@ def test_an_interrupt_while_the_caller_waits_leaves_the_next_results_whole():
     assert_workers_take_part(ready_crew())
 
 
+def test_an_interrupt_while_parts_are_handed_out_leaves_the_next_results_whole(monkeypatch):
+    ready_crew(3)
+    post = crew.Crew._post
+
+    def interrupted(self, i, message):
+        if i == 1:
+            raise KeyboardInterrupt
+        post(self, i, message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(crew.Crew, "_post", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            share(tasks.pause, 3, (zeros((3,)), zeros((3,))), (), (0.3,))
+    for _ in range(3):
+        counts, _ = counted(100)
+        assert (counts == 1).all()
+    assert_workers_take_part(ready_crew(3))
+
+
 # Workers that end ----------------------------------------------------------------------------------------------------
 
 
@@ -498,6 +517,13 @@ def test_a_part_may_be_shared_out_itself():
     assert (counts == 1).all() and pids.all()
 
 
+def test_workers_have_no_workers_of_their_own():
+    found = ready_crew()
+    share(tasks.nested, 4, (zeros((4, 30)), zeros((4, 30))), ())
+    pid = pids_of(found)[0]
+    assert Path(f"/proc/{pid}/task/{pid}/children").read_text() == ""
+
+
 def test_several_threads_may_share_at_once(rng):
     found = ready_crew()
     x = empty((40, 500), np.float64)
@@ -618,7 +644,8 @@ time.sleep(0.1)
 child = os.fork()
 counted()
 if child == 0:
-    assert counted() and workers()
+    mine = workers()
+    assert counted() == [os.getpid(), *mine]
     crew._dismiss()
     os._exit(0)
 thread.join()

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from minidl import backend
 from minidl.kernels import cpu, reference
-from tests.tolerances import assert_close
-
 from minidl.kernels.cpu import conv_columns, conv_general
+from tests.tolerances import assert_close
 
 NAMES = ("conv", "conv_input_grad", "conv_weight_grad", "fold", "unfold")
 ONE = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1)}

@@ -47,4 +47,4 @@ def view(x: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int,
 
     As NumPy's ``as_strided``, which takes five times as long.
     """
-    return np.ndarray(shape, x.dtype, x, offset, strides)  # type: ignore[call-overload]
+    return np.ndarray(shape, x.dtype, x, offset, strides)

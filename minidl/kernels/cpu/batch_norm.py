@@ -1,8 +1,8 @@
 """Batch normalization: blocks that stay in the cache, few passes, sums that keep their digits.
 
-The sums of x and x² are taken in one pass, block by block in the array's precision and over the blocks in float64. That
-is accurate while the mean is not large beside the deviation; where it is, a second pass sums over x − mean (the corrected
-two-pass algorithm of Chan, Golub & LeVeque 1983). Numbers per channel are kept in float64; they cost nothing.
+The sums of x and x² are taken in one pass, block by block in the array's precision and over the blocks in float64.
+That is accurate while the mean is not large beside the deviation; where it is, a second pass sums over x − mean (the
+corrected two-pass algorithm of Chan, Golub & LeVeque 1983). Numbers per channel are kept in float64; they cost nothing.
 
 A ReLU that follows, and a sum with other arrays before it (a residual connection), are done in the same pass that
 normalizes; and the backward pass takes the gradient of such a ReLU.
@@ -133,7 +133,7 @@ def batch_norm_eval(x, weight, bias, mean, var, eps):
 
 
 def normalized_sum(normalized, others, relu):
-    """The sum of some batch norms, given as the arguments of :func:`batch_norm_eval`, and of `others`; maybe its ReLU."""
+    """The sum of some batch norms (the arguments of :func:`batch_norm_eval`) and of `others`; maybe its ReLU."""
     x = normalized[0][0]
     if x.size == 0:
         return np.empty_like(x)
@@ -141,7 +141,8 @@ def normalized_sum(normalized, others, relu):
         single = [(_at_least_single(values), *rest) for values, *rest in normalized]
         return normalized_sum(single, [_at_least_single(other) for other in others], relu).astype(x.dtype)
     channels = Channels(x)
-    ins, kinds = [], []
+    ins: list[np.ndarray | None] = []
+    kinds = []
     for values, weight, bias, mean, var, eps in normalized:
         mean = mean.astype(np.float64)
         scale, shift = _scale_and_shift(weight, bias, mean, var, eps)
@@ -165,8 +166,8 @@ def batch_norm_backward(gy, x, weight, mean, var, eps, relu_output=None):
     if x.size == 0:
         return np.empty_like(x), np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
     if x.dtype == np.float16:
-        single = map(_at_least_single, (gy, x, weight, mean, var))
-        gradients = batch_norm_backward(*single, eps, _at_least_single(relu_output))
+        gy, values, weight, relu_output = map(_at_least_single, (gy, x, weight, relu_output))
+        gradients = batch_norm_backward(gy, values, weight, mean, var, eps, relu_output)
         return tuple(gradient.astype(x.dtype) for gradient in gradients)
     channels = Channels(x)
     gx = channels.new()
@@ -187,8 +188,8 @@ def batch_norm_eval_backward(gy, x, weight, mean, var, eps, relu_output=None):
     if x.size == 0:
         return np.empty_like(x), np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
     if x.dtype == np.float16:
-        single = map(_at_least_single, (gy, x, weight, mean, var))
-        gradients = batch_norm_eval_backward(*single, eps, _at_least_single(relu_output))
+        gy, values, weight, relu_output = map(_at_least_single, (gy, x, weight, relu_output))
+        gradients = batch_norm_eval_backward(gy, values, weight, mean, var, eps, relu_output)
         return tuple(gradient.astype(x.dtype) for gradient in gradients)
     channels = Channels(x)
     gx = channels.new()
@@ -239,7 +240,7 @@ def _gradient_sums(channels, gy, origin, rest, relu_output, gx):
     return grads, sum_g, sum_gd - rest * sum_g
 
 
-# What the parts do. Each goes through its rows in blocks, and finds them in the cache after the first pass. ------------
+# What the parts do. Each goes through its rows in blocks, and finds them in the cache after the first pass.
 
 
 def _row_blocks(start: int, stop: int, columns: int):
@@ -334,14 +335,12 @@ def _normalized_sum_part(start, stop, outs, ins, by_row, kinds, relu):
         for normalized in kinds:
             term = next(rest)[block]
             if normalized:
-                scale, shift, origin = (
-                    None if v is None else _of(v, block, by_row) for v in (next(rest), next(rest), next(rest))
-                )
+                scale, shift, origin = next(rest), next(rest), next(rest)
                 into = target if first else scratch("norm.term", target.shape, target.dtype)
                 if origin is not None:
-                    term = np.subtract(term, origin, out=into)
-                np.multiply(term, scale, out=into)
-                term = np.add(into, shift, out=into)
+                    term = np.subtract(term, _of(origin, block, by_row), out=into)
+                np.multiply(term, _of(scale, block, by_row), out=into)
+                term = np.add(into, _of(shift, block, by_row), out=into)
             if not first:
                 np.add(target, term, out=target)
             first = False

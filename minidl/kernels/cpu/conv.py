@@ -15,7 +15,7 @@ from ...errors import ArgumentTypeError
 from . import conv_columns, conv_depthwise, conv_general, winograd
 from ._layout import FEW
 from .conv_columns import Geometry
-from .unfold import Ints, Pairs, Windows
+from .unfold import Ints, Pairs, Windows, spatial
 
 paths: Counter[str] = Counter()
 """How often each path was taken: "winograd", "columns", "depthwise" or "general", and what for."""
@@ -160,7 +160,7 @@ def _cropped(x: np.ndarray, padding: Pairs) -> tuple[np.ndarray, Pairs]:
     """Negative padding is a smaller image."""
     if min(p for pair in padding for p in pair) >= 0:
         return x, padding
-    x = x[(..., *(slice(max(-low, 0), n - max(-high, 0)) for (low, high), n in zip(padding, x.shape[2:], strict=True)))]
+    x = x[spatial(slice(max(-low, 0), n - max(-high, 0)) for (low, high), n in zip(padding, x.shape[2:], strict=True))]
     return x, tuple((max(low, 0), max(high, 0)) for low, high in padding)
 
 

@@ -50,8 +50,8 @@ def conv(
         matrix = np.ascontiguousarray(w.reshape(o, c))
         pixels = at.out[0] * at.out[1] * n
         grain = max(1, PIECE // (c * o))
-        settings = (by_channel, out_order == CHWN)
-        share(_pointwise_part, pixels, (y.transpose(out_order),), (source, matrix, bias), settings, grain)
+        outs, layouts = (y.transpose(out_order),), (by_channel, out_order == CHWN)
+        share(_pointwise_part, pixels, outs, (source, matrix, bias), layouts, grain)
         return y
     kernels = np.ascontiguousarray(w if by_channel else w.transpose(0, 2, 3, 1)).reshape(o, -1)
     blocks = _blocks(at.out, n, kernels.shape[1] * x.itemsize, get_num_threads())
@@ -142,7 +142,8 @@ def strided_input_grad(gy: np.ndarray, w: np.ndarray, size: Pair, at: Geometry) 
     first = [b // s for b, s in zip(at.before, at.stride, strict=True)]
     count = tuple(-(-(b + m) // s) - q for b, m, s, q in zip(at.before, size, at.stride, first, strict=True))
     before = (th - 1 - first[0], tw - 1 - first[1])
-    phases = conv(gy, kernels, Geometry((th, tw), (1, 1), before, (1, 1), count), order=order)
+    out = (count[0], count[1])
+    phases = conv(gy, kernels, Geometry((th, tw), (1, 1), before, (1, 1), out), order=order)
     begin = tuple(b - q * s for b, q, s in zip(at.before, first, at.stride, strict=True))
     grain = max(1, count[0] * (1 << 16) // max(gx.size, 1))
     share(_interleave_part, count[0], (gx.transpose(order),), (phases.transpose(order),),
@@ -246,7 +247,7 @@ def _weight_grad_part(start: int, stop: int, outs, ins, parts: int, *settings) -
 
 
 def _columns(x: np.ndarray, at: Geometry, block: Block, by_channel: bool) -> np.ndarray:
-    """The columns of a block, a row for each (pixel, sample): by (tap, channel), or by (channel, tap) if `by_channel`."""
+    """The columns of a block, a row for each (pixel, sample), by (tap, channel); `by_channel`: by (channel, tap)."""
     r0, r1, c0, c1 = block
     rows, width = r1 - r0, c1 - c0
     if by_channel:
@@ -291,7 +292,7 @@ def windows(x: np.ndarray, at: Geometry, block: Block) -> np.ndarray:
 
 
 def _seen(first: int, last: int, stride: int, offset: int, size: int) -> tuple[int, int, slice]:
-    """Of outputs first:last, those whose tap at `offset` lies in an image of `size`, from first on; and where it lies."""
+    """Of outputs first:last, which have their tap at `offset` in an image of `size`, from first on; and where it is."""
     low = min(max(-(-(-offset - first * stride) // stride), 0), last - first)
     high = min(max((size - 1 - offset) // stride + 1 - first, low), last - first)
     begin = (first + low) * stride + offset

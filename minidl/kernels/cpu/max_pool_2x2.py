@@ -53,7 +53,7 @@ def recorded_indices(record: np.ndarray, *, size: Size) -> np.ndarray:
 
 
 def recorded_input_grad(gy: np.ndarray, record: np.ndarray, *, size: Size, accumulate: bool) -> np.ndarray:
-    """Planes of this size with each gradient at its recorded maximum; `accumulate`: windows overlap, gradients add up."""
+    """Planes of this size with each gradient at its recorded maximum; `accumulate`: windows overlap, so they add up."""
     if record.dtype != np.bool_:
         return plane_scatter(gy, record, size=size, accumulate=accumulate)
     order = tuple(axis - 1 for axis in np.argsort([-s for s in record.strides])[1:])

@@ -130,7 +130,7 @@ def _blocks(out_h: int, out_w: int, n: int, channels: int, threads: int) -> list
 
 
 class _Block:
-    """The scratch memory of a block of tiles and its views, for one kind of block: made once, as views take time too."""
+    """The scratch memory of a block of tiles and its views, for one size of block: made once, as views take time."""
 
     def __init__(self, rows: int, columns: int, samples: int, c: int, o: int):
         tiles = rows * columns * samples
@@ -163,10 +163,10 @@ _blocks_of_thread = threading.local()
 
 def _scratch_block(*key: int) -> Any:
     """The :class:`_Block` (5 numbers) or :class:`_Rows` (4 numbers) of this thread for these sizes."""
-    known = _blocks_of_thread.__dict__
+    known: dict[Any, Any] = _blocks_of_thread.__dict__
     block = known.get(key)
     if block is None:
-        block = known[key] = _Block(*key) if len(key) == 5 else _Rows(*key)  # type: ignore[call-arg]
+        block = known[key] = _Block(*key) if len(key) == 5 else _Rows(*key)
     return block
 
 
@@ -252,7 +252,7 @@ def _transform_gradient(gy, block: _Block, r0: int, r1: int, c0: int, c1: int, s
 
 
 def _along_rows(matrix: np.ndarray, x: np.ndarray, w: int, r0: int, r1: int, left: int, top: int, half) -> None:
-    """half (size, tile rows, width, pixel) = matrix · the pixel rows of each tile row of x (H, W·pixel), which is 0 outside."""
+    """half (size, tile rows, width, pixel) = matrix · the rows of each tile row of x (H, W·pixel), 0 outside."""
     h, size = len(x), matrix.shape[1]
     _, _, width, pixel = half.shape
     begin, end = max(left, 0), max(min(left + width, w), max(left, 0))

@@ -30,7 +30,7 @@ def batch_norm_statistics(x):
 
 
 def normalized_sum(normalized, others, relu):
-    """The sum of some batch norms, given as the arguments of :func:`batch_norm_eval`, and of `others`; maybe its ReLU."""
+    """The sum of some batch norms (the arguments of :func:`batch_norm_eval`) and of `others`; maybe its ReLU."""
     y = sum([batch_norm_eval(*arguments) for arguments in normalized] + list(others))
     return np.maximum(y, 0) if relu else y
 

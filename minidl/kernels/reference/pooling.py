@@ -211,5 +211,5 @@ def recorded_indices(record: np.ndarray, *, size: Size) -> np.ndarray:
 
 
 def recorded_input_grad(gy: np.ndarray, record: np.ndarray, *, size: Size, accumulate: bool) -> np.ndarray:
-    """Planes of this size with each gradient at its recorded maximum; `accumulate`: windows overlap, gradients add up."""
+    """Planes of this size with each gradient at its recorded maximum; `accumulate`: windows overlap, so they add up."""
     return plane_scatter(gy, record, size=size, accumulate=accumulate)
