@@ -25,6 +25,7 @@ class Deferred:
     shape: tuple[int, ...]
     dtype: np.dtype
     like: Any
+    adds = False  # whether ``compute(plus=array)`` gives the sum with another array in the same pass
 
     def compute(self) -> Any:
         """The array."""

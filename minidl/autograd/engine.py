@@ -244,13 +244,16 @@ def _accumulate(pending: dict[Any, list[Any]], source: Any, index: int, gradient
     if old is None:
         gradients[index] = gradient
     else:
-        gradients[index] = old + gradient if is_grad_enabled() else _sum(old.data, gradient.data)
+        gradients[index] = old + gradient if is_grad_enabled() else _sum(old, gradient)
 
 
-def _sum(a: Any, b: Any) -> Tensor:
+def _sum(a: Tensor, b: Tensor) -> Tensor:
     """a + b without a graph; NumPy turns 0-d results into scalars."""
-    total = kernels.of(a).add(a, b)
-    return _wrap(total if type(total) is np.ndarray else array_module(a).asarray(total))
+    for waiting, other in ((deferred_of(a), b), (deferred_of(b), a)):
+        if waiting is not None and waiting.adds:
+            return _wrap(waiting.now(plus=other.data))
+    total = kernels.of(a.data).add(a.data, b.data)
+    return _wrap(total if type(total) is np.ndarray else array_module(a.data).asarray(total))
 
 
 def _call_hooks(node: Any, gradients: list[Any]) -> None:

@@ -160,12 +160,14 @@ class Erf(_OfInput):
 class MaskedGradient(Deferred):
     """The gradient of a ReLU, which a batch norm before it computes on its way."""
 
+    adds = True
+
     def __init__(self, gy: Any, y: Any):
         self.like = self.gy = gy
         self.y, self.shape, self.dtype = y, gy.shape, gy.dtype
 
-    def compute(self) -> Any:
-        return kernels.of(self.y).relu_backward(self.gy, self.y)
+    def compute(self, plus: Any = None) -> Any:
+        return kernels.of(self.y).relu_backward(self.gy, self.y, plus)
 
 
 class Relu(_OfOutput):

@@ -67,12 +67,15 @@ def relu(x: np.ndarray) -> np.ndarray:
     return y
 
 
-def relu_backward(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """gy where y > 0, else 0, for y = max(x, 0); NaN in y lets gy through."""
-    if gy.dtype.itemsize not in _INTEGERS or gy.shape != y.shape or (flat := _flat(y, gy)) is None:
-        return np.where(y == 0, gy.dtype.type(0), gy)
+def relu_backward(gy: np.ndarray, y: np.ndarray, plus: np.ndarray | None = None) -> np.ndarray:
+    """gy where y > 0, else 0, for y = max(x, 0), plus another gradient of x; NaN in y lets gy through."""
+    arrays = (y, gy) if plus is None else (y, gy, plus)
+    same = all(array.shape == y.shape and array.dtype == y.dtype for array in arrays)
+    if gy.dtype.itemsize not in _INTEGERS or not same or (flat := _flat(*arrays)) is None:
+        gx = np.where(y == 0, gy.dtype.type(0), gy)
+        return gx if plus is None else gx + plus
     gx = empty_like(y)
-    share(_relu_backward_part, y.size, (_as_flat(gx),), flat, (), LARGE // 2)
+    share(_relu_backward_part, y.size, (_as_flat(gx),), (*flat, None)[:3], (), LARGE // 2)
     return gx
 
 
@@ -158,9 +161,11 @@ def _relu_part(start: int, stop: int, outs, ins) -> None:
 
 
 def _relu_backward_part(start: int, stop: int, outs, ins) -> None:
-    (gx,), (y, gy) = outs, ins
+    (gx,), (y, gy, plus) = outs, ins
     for block in _blocks(start, stop):
         mask(gy[block], y[block], gx[block])
+        if plus is not None:
+            np.add(gx[block], plus[block], out=gx[block])
 
 
 def _leaky_relu_part(start: int, stop: int, outs, ins, slope: float) -> None:

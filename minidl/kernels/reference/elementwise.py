@@ -32,9 +32,10 @@ def relu(x: np.ndarray) -> np.ndarray:
     return _each(lambda value: value if value > 0 or math.isnan(value) else 0.0, x)
 
 
-def relu_backward(gy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """gy where y > 0, else 0, for y = max(x, 0); NaN in y lets gy through."""
-    return _each(lambda g, value: 0.0 if value == 0 else g, gy, y)
+def relu_backward(gy: np.ndarray, y: np.ndarray, plus: np.ndarray | None = None) -> np.ndarray:
+    """gy where y > 0, else 0, for y = max(x, 0), plus another gradient of x; NaN in y lets gy through."""
+    gx = _each(lambda g, value: 0.0 if value == 0 else g, gy, y)
+    return gx if plus is None else gx + plus
 
 
 def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
