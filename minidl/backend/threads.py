@@ -1,4 +1,7 @@
-"""Worker threads for kernels that split their work over the batch."""
+"""How many cores to use, and worker threads for kernels that split their work among them.
+
+Most kernels share their work with other processes instead: see :mod:`.crew`.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,16 @@ def _become_worker() -> None:
 
 
 def get_num_threads() -> int:
-    """How many threads :func:`parallel_for` uses."""
+    """How many cores kernels use."""
     return _num_threads
 
 
 def set_num_threads(count: int) -> None:
-    """Set how many threads :func:`parallel_for` uses.
+    """Set how many cores kernels use: this process and, where the work is worth it, so many workers less one.
+
+    The workers are processes or threads: see :func:`minidl.set_worker_kind`. While there are worker processes, NumPy's
+    own matrix products run on one thread in this process, since the threads of BLAS would get into the workers' way.
+    Results are the same to the bit for the same number; another number adds in another order.
 
     Raises:    ArgumentError: count is not a positive integer
     """

@@ -163,40 +163,34 @@ def normalized_sum(normalized, others, relu):
 
 def batch_norm_backward(gy, x, weight, mean, var, eps, relu_output=None):
     """(gx, gweight, gbias) of batch norm by the statistics of x. With relu_output, gy counts only where that is > 0."""
-    if x.size == 0:
-        return np.empty_like(x), np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
-    if x.dtype == np.float16:
-        gy, values, weight, relu_output = map(_at_least_single, (gy, x, weight, relu_output))
-        gradients = batch_norm_backward(gy, values, weight, mean, var, eps, relu_output)
-        return tuple(gradient.astype(x.dtype) for gradient in gradients)
-    channels = Channels(x)
-    gx = channels.new()
-    origin, rest = _origin(mean, var, x.dtype)
-    grads, sum_g, sum_gd = _gradient_sums(channels, gy, origin, rest, relu_output, gx)
-    # gx = γ/σ · (g − mean(g) − x̂ · mean(g·x̂)) as one linear form a·g + b·(x − origin) + c
-    a, _ = _scale_and_shift(weight, None, mean, var, eps)
-    b = -a * sum_gd / (var + eps) / channels.count
-    c = -a * sum_g / channels.count - b * rest
-    ins = (grads, channels.values, *map(channels.spread, (a, b, c)))
-    ins += (None if origin is None else channels.spread(origin),)
-    channels.for_rows(_combine_part, (channels.matrix(gx),), ins)
-    return gx, (sum_gd / np.sqrt(var + eps)).astype(x.dtype), sum_g.astype(x.dtype)
+    return _backward(gy, x, weight, mean, var, eps, relu_output, constant=False)
 
 
 def batch_norm_eval_backward(gy, x, weight, mean, var, eps, relu_output=None):
     """(gx, gweight, gbias) of :func:`batch_norm_eval`, whose statistics are constants."""
+    return _backward(gy, x, weight, mean, var, eps, relu_output, constant=True)
+
+
+def _backward(gy, x, weight, mean, var, eps, relu_output, constant):
     if x.size == 0:
         return np.empty_like(x), np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
     if x.dtype == np.float16:
         gy, values, weight, relu_output = map(_at_least_single, (gy, x, weight, relu_output))
-        gradients = batch_norm_eval_backward(gy, values, weight, mean, var, eps, relu_output)
+        gradients = _backward(gy, values, weight, mean, var, eps, relu_output, constant)
         return tuple(gradient.astype(x.dtype) for gradient in gradients)
     channels = Channels(x)
     gx = channels.new()
     origin, rest = _origin(mean, var, x.dtype)
     grads, sum_g, sum_gd = _gradient_sums(channels, gy, origin, rest, relu_output, gx)
-    scale, _ = _scale_and_shift(weight, None, mean, var, eps)
-    channels.for_rows(_scale_part, (channels.matrix(gx),), (grads, channels.spread(scale)))
+    a, _ = _scale_and_shift(weight, None, mean, var, eps)
+    outs = (channels.matrix(gx),)
+    if constant:  # gx = γ/σ · g
+        channels.for_rows(_scale_part, outs, (grads, channels.spread(a)))
+    else:  # gx = γ/σ · (g − mean(g) − x̂ · mean(g·x̂)) as one linear form a·g + b·(x − origin) + c
+        b = -a * sum_gd / (var + eps) / channels.count
+        c = -a * sum_g / channels.count - b * rest
+        around = None if origin is None else channels.spread(origin)
+        channels.for_rows(_combine_part, outs, (grads, channels.values, *map(channels.spread, (a, b, c)), around))
     return gx, (sum_gd / np.sqrt(var + eps)).astype(x.dtype), sum_g.astype(x.dtype)
 
 

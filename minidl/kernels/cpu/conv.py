@@ -34,8 +34,8 @@ def get_winograd() -> bool:
 def set_winograd(enabled: bool) -> None:
     """Allow Winograd's algorithm for 3×3 convolutions of float32 (the default), or do without.
 
-    It does 2.25 times less arithmetic for 4×4 outputs in 36 instead of 144 multiplications, at the price of rounding:
-    errors of 3·10⁻⁶ to 10⁻⁵ of the largest output instead of 10⁻⁷ to 7·10⁻⁷. float64 never uses it.
+    It makes 4×4 outputs with 36 instead of 144 multiplications, at the price of rounding: errors of 3·10⁻⁶ to 2·10⁻⁵ of
+    the largest output instead of 10⁻⁷ to 10⁻⁶. float64 never uses it.
 
     Raises:    ArgumentTypeError: enabled is not a bool
     """

@@ -4,6 +4,10 @@ A block of output pixels of all samples makes a matrix of columns, one row for e
 with the kernel gives its outputs. With many channels the columns are gathered from (H, W, N, C) memory, in runs of C;
 with few from (C, H, W, N), in runs of N times the width. The output is written in the order that suits its own number
 of channels.
+
+The columns are a copy, kh·kw times the image, that a compiled convolution never makes; and with few channels or filters
+the products are thin (27 columns by 32 filters), for which OpenBLAS reaches half of its peak. So a first layer, a
+stride or a 5×5 kernel of LeNet's size takes 1.2 to 3.5 times as long as in PyTorch.
 """
 
 from __future__ import annotations

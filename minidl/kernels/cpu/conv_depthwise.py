@@ -2,7 +2,9 @@
 
 In (H, W, N, C) memory a pixel of all samples and channels is one long row, and each tap one number for each place in
 that row: an einsum over a view of the windows adds all taps up without a temporary. That is two to four times faster
-than a multiplication and an addition for each tap; oneDNN, which keeps the sums in registers, can be twice as fast.
+than a multiplication and an addition for each tap. A compiled loop, which keeps the sums in registers and reads every
+pixel once, cannot be reached from here: PyTorch takes half to twice the time in its usual layout, and a ninth to a
+quarter in channels_last.
 """
 
 from __future__ import annotations

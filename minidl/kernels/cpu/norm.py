@@ -13,10 +13,10 @@ from collections.abc import Callable
 import numpy as np
 
 from ...backend import parallel_for, scratch
+from .batch_norm import LONG_CHANNEL, _origin
 
 _BLOCK = 1 << 16  # elements that a block of rows may have: a few arrays of that size fit into the L2 cache
 _GRAIN = 4  # blocks that make a thread worth its while
-_LONG_ROW = 32  # values of a channel that lie side by side, from which on a row for each channel is fast
 
 
 def _blocks(rows: int, columns: int) -> list[slice]:
@@ -33,19 +33,6 @@ def _for_each(blocks: list[slice], work: Callable[[int, slice], None]) -> None:
             work(i, blocks[i])
 
     parallel_for(part, len(blocks), _GRAIN)
-
-
-def _origin(mean, var, dtype):
-    """Where to measure x from, as numbers of its dtype, and what then is left of the mean.
-
-    It is the rounded mean if some channel lies far from 0 for its width. Else it is 0, given as None: subtracting would
-    cost a pass and save no digits.
-    """
-    mean = mean.astype(np.float64)
-    if (mean * mean <= 16.0 * var).all():
-        return None, mean
-    origin = mean.astype(dtype)
-    return origin, mean - origin
 
 
 def group_norm(x, weight, bias, eps):
@@ -128,7 +115,7 @@ def _inverse_std(var, eps, dtype):
 def _channel_sum(a, shape):
     """Σ a over the samples and positions of an (n, G, K·S) block, for each of the (G, K) channels."""
     inner = a[0].size // math.prod(shape)
-    if inner >= _LONG_ROW:
+    if inner >= LONG_CHANNEL:
         return (a.reshape(-1, inner) @ np.ones(inner, a.dtype)).reshape(-1, *shape).sum(0)
     return (np.ones(len(a), a.dtype) @ a.reshape(len(a), -1)).reshape(*shape, inner).sum(-1)
 
@@ -136,7 +123,7 @@ def _channel_sum(a, shape):
 def _channel_dot(a, b, shape):
     """Σ a·b likewise."""
     inner = a[0].size // math.prod(shape)
-    if inner >= _LONG_ROW:
+    if inner >= LONG_CHANNEL:
         return np.vecdot(a.reshape(-1, *shape, inner), b.reshape(-1, *shape, inner)).sum(0)
     return np.einsum("ij,ij->j", a.reshape(len(a), -1), b.reshape(len(a), -1)).reshape(*shape, inner).sum(-1)
 

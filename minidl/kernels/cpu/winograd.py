@@ -13,7 +13,7 @@ reads the image itself, the last writes the output itself, and no tile is ever g
 just leaves out the columns of Bᵀ that would meet zeros. Blocks of tiles are so small that what is between stays in the
 second-level cache.
 
-The price is rounding: 3·10⁻⁶ to 10⁻⁵ of the largest output in float32, where im2col has 10⁻⁷ to 7·10⁻⁷. It is used for
+The price is rounding: 3·10⁻⁶ to 2·10⁻⁵ of the largest output in float32, where im2col has 10⁻⁷ to 10⁻⁶. It is used for
 float32 only, and :func:`minidl.set_winograd` switches it off.
 
 Source:    Winograd 1980; Lavin & Gray 2016, "Fast algorithms for convolutional neural networks", section 4.3
