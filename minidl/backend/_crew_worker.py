@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .crew import ASLEEP, DONE, FAILED, LENGTH, MAILBOX_BYTES, READY, REQUESTS, STAGING, TEXT
+from .threads import set_num_threads
 
 
 def serve() -> None:
@@ -23,6 +24,7 @@ def serve() -> None:
     fd, capacity, i = map(int, sys.argv[1:4])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     np.seterr(all="ignore")
+    set_num_threads(1)  # a part that shares work again does it by itself
     memory = mmap.mmap(fd, capacity, flags=mmap.MAP_SHARED | getattr(mmap, "MAP_NORESERVE", 0))
     box = memoryview(memory)[i * MAILBOX_BYTES : (i + 1) * MAILBOX_BYTES]
     counters = box[:TEXT].cast("q")
