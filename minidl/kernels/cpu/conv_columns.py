@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from itertools import product
+from itertools import product as cartesian
 from typing import NamedTuple
 
 import numpy as np
 
 from ...backend import empty, get_num_threads, scratch, share
 from ._layout import CHWN, HWNC, arranged, order_for, view
+from .products import long_product, product
 
 COLUMN_BYTES = 1_000_000
 """Scratch memory for the columns of a block: they should stay in the second-level cache until they are multiplied."""
@@ -51,16 +52,16 @@ def conv(
     y = empty((n, o, *at.out), x.dtype, out_order, shared=True)
     if _pointwise(at, x.shape[2:]):
         source = arranged(x[_under(at)], order_for(c))
-        matrix = np.ascontiguousarray(w.reshape(o, c))
+        matrix = np.ascontiguousarray(w.reshape(o, c).T)
         pixels = at.out[0] * at.out[1] * n
         grain = max(1, PIECE // (c * o))
         outs, layouts = (y.transpose(out_order),), (by_channel, out_order == CHWN)
         share(_pointwise_part, pixels, outs, (source, matrix, bias), layouts, grain)
         return y
-    kernels = np.ascontiguousarray(w if by_channel else w.transpose(0, 2, 3, 1)).reshape(o, -1)
-    blocks = _blocks(at.out, n, kernels.shape[1] * x.itemsize, get_num_threads())
+    kernels = np.ascontiguousarray(w.transpose(1, 2, 3, 0) if by_channel else w.transpose(2, 3, 1, 0)).reshape(-1, o)
+    blocks = _blocks(at.out, n, len(kernels) * x.itemsize, get_num_threads())
     ins = (arranged(x, order_for(c)), kernels, bias)
-    grain = max(1, len(blocks) * PIECE // (y.size * kernels.shape[1] + 1))
+    grain = max(1, len(blocks) * PIECE // (y.size * len(kernels) + 1))
     settings = (*map(tuple, at), get_num_threads(), by_channel, out_order == CHWN)
     share(_conv_part, len(blocks), (y.transpose(out_order),), ins, settings, grain)
     return y
@@ -109,13 +110,13 @@ def _spread_part(start: int, stop: int, outs, ins, *settings) -> None:
     taps = math.prod(at.kernel)
     step = max(1, COLUMN_BYTES // (taps * max(out_w * n, 1) * gy.itemsize))
     gx[start:stop] = 0
-    for c, r0 in product(range(start, stop), range(0, out_h, step)):
+    for c, r0 in cartesian(range(start, stop), range(0, out_h, step)):
         r1 = min(r0 + step, out_h)
         products = scratch("conv.columns", (taps, (r1 - r0) * out_w * n), gy.dtype)
         grads = gy[:, r0:r1].reshape(o, -1) if by_channel else gy[r0:r1].reshape(-1, o).T
-        np.matmul(kernels[c].reshape(taps, o), grads, out=products)
+        product(kernels[c].reshape(taps, o), grads, products)
         spread = products.reshape(*at.kernel, r1 - r0, out_w, n)
-        for u, v in product(*map(range, at.kernel)):
+        for u, v in cartesian(*map(range, at.kernel)):
             i0, i1, ys = _seen(r0, r1, at.stride[0], u * at.dilation[0] - at.before[0], gx.shape[1])
             j0, j1, xs = _seen(0, out_w, at.stride[1], v * at.dilation[1] - at.before[1], gx.shape[2])
             gx[c, ys, xs] += spread[u, v, i0:i1, j0:j1]
@@ -182,16 +183,16 @@ def _blocks(out: Pair, n: int, column_bytes: int, threads: int) -> list[Block]:
 
 def _pointwise_part(start: int, stop: int, outs, ins, by_channel: bool, to_channels: bool) -> None:
     (y,), (x, matrix, bias) = outs, ins
-    o, c = matrix.shape
+    c, o = matrix.shape
     columns = x.reshape(c, -1)[:, start:stop].T if by_channel else x.reshape(-1, c)[start:stop]
     if to_channels:
         target = y.reshape(o, -1)[:, start:stop]
-        np.matmul(matrix, columns.T, out=target)
+        product(matrix.T, columns.T, target)
         if bias is not None:
             target += bias[:, None]
     else:
         target = y.reshape(-1, o)[start:stop]
-        np.matmul(columns, matrix.T, out=target)
+        product(columns, matrix, target)
         if bias is not None:
             target += bias
 
@@ -200,15 +201,15 @@ def _conv_part(start: int, stop: int, outs, ins, *settings) -> None:
     *of_geometry, threads, by_channel, to_channels = settings
     at = Geometry(*of_geometry)
     (y,), (x, kernels, bias) = outs, ins
-    o, n = len(kernels), x.shape[3] if by_channel else x.shape[2]
+    o, n = kernels.shape[1], x.shape[3] if by_channel else x.shape[2]
     row = None if bias is None or to_channels else np.tile(bias, n)
-    for block in _blocks(at.out, n, kernels.shape[1] * x.itemsize, threads)[start:stop]:
+    for block in _blocks(at.out, n, len(kernels) * x.itemsize, threads)[start:stop]:
         r0, r1, c0, c1 = block
         columns = _columns(x, at, block, by_channel)
         if to_channels:  # (O, pixels): whole rows of pixels lie side by side, parts of a row too
             target = y[:, r0:r1, c0:c1].reshape(o, -1) if c1 - c0 == at.out[1] or r1 - r0 == 1 else None
             values = scratch("conv.values", (o, len(columns)), x.dtype) if target is None else target
-            np.matmul(kernels, columns.T, out=values)
+            product(kernels.T, columns.T, values)
             if bias is not None:
                 values += bias[:, None]
             if target is None:
@@ -216,7 +217,7 @@ def _conv_part(start: int, stop: int, outs, ins, *settings) -> None:
         else:
             whole = c1 - c0 == at.out[1] or r1 - r0 == 1
             values = y[r0:r1, c0:c1].reshape(-1, o) if whole else scratch("conv.values", (len(columns), o), x.dtype)
-            np.matmul(columns, kernels.T, out=values)
+            product(columns, kernels, values)
             if row is not None:
                 values.reshape(-1, n * o)[...] += row
             if not whole:
@@ -239,13 +240,11 @@ def _weight_grad_part(start: int, stop: int, outs, ins, parts: int, *settings) -
                 grads = gy[:, r0:r1, c0:c1].reshape(o, -1).T
             else:
                 grads = gy[r0:r1, c0:c1].reshape(-1, o)
-            if first:
-                np.matmul(columns.T, grads, out=total)
-                first = False
-            else:
-                product_ = scratch("conv.sum", total.shape, x.dtype)
-                np.matmul(columns.T, grads, out=product_)
-                total += product_
+            target = total if first else scratch("conv.sum", total.shape, x.dtype)
+            long_product(columns.T, grads, target)
+            if not first:
+                total += target
+            first = False
         if first:
             total[...] = 0
 
@@ -309,7 +308,7 @@ def _interleave_part(start: int, stop: int, outs, ins, stride: Pair, begin: Pair
     if by_channel:
         gx, phases = gx.transpose(1, 2, 3, 0), phases.transpose(1, 2, 3, 0)
     h, w, _, c = gx.shape
-    for a, b in product(*map(range, stride)):
+    for a, b in cartesian(*map(range, stride)):
         part = phases[start:stop, ..., (a * stride[1] + b) * c : (a * stride[1] + b + 1) * c]
         i0, i1, ys = _seen(start, stop, stride[0], a - begin[0], h)
         j0, j1, xs = _seen(0, phases.shape[1], stride[1], b - begin[1], w)

@@ -30,6 +30,7 @@ import numpy as np
 
 from ...backend import empty, get_num_threads, one_blas_thread, scratch, share
 from ._layout import HWNC, arranged, view
+from .products import product, stack_pieces
 
 TILE = 4
 """Outputs of a tile along each dimension."""
@@ -139,12 +140,14 @@ class _Block:
         self.products = scratch("winograd.products", (SIZE**2, tiles, o), np.float32)
         self.products_by_row = self.products.reshape(SIZE, -1)
         self.products_by_tile = self.products.reshape(SIZE, SIZE, rows, columns, samples * o).transpose(0, 2, 3, 1, 4)
-        half = scratch("winograd.half", (TILE, SIZE * tiles * o), np.float32)
-        self.half, self.half_by_tile = (
-            half,
-            half.reshape(TILE, SIZE, rows, columns, samples * o).transpose(0, 2, 3, 1, 4),
-        )
-        self.products_transposed = self.products.transpose(0, 2, 1)
+        self.half = scratch("winograd.half", (TILE, SIZE * tiles * o), np.float32)
+        self.half_by_tile = self.half.reshape(TILE, SIZE, rows, columns, samples * o).transpose(0, 2, 3, 1, 4)
+        # The same matrices in pieces whose products are small ones: see products.py.
+        k = stack_pieces(tiles, tiles * c * o)
+        self.input_pieces = self.input.reshape(SIZE**2, k, tiles // k, c)
+        self.product_pieces = self.products.reshape(SIZE**2, k, tiles // k, o)
+        k = self.gradient_parts = stack_pieces(o, tiles * c * o)
+        self.gradient_pieces = self.products.reshape(SIZE**2, tiles, k, o // k).transpose(0, 2, 3, 1)
 
 
 class _Rows:
@@ -178,8 +181,8 @@ def _conv_part(start: int, stop: int, outs, ins, channels: int, top: int, left: 
         rows, columns, m = r1 - r0, c1 - c0, s1 - s0
         block = _scratch_block(rows, columns, m, c, o)
         _transform_input(x, block, r0, r1, c0, c1, s0, s1, top, left)
-        np.matmul(block.input, kernels, out=block.products)
-        np.matmul(AT, block.products_by_row, out=block.half)
+        np.matmul(block.input_pieces, kernels[:, None], out=block.product_pieces)
+        product(AT, block.products_by_row, block.half)
         height, width = min(4 * rows, out_h - 4 * r0), min(4 * columns, out_w - 4 * c0)
         whole = m == n and height == 4 * rows and width == 4 * columns
         full = y if whole else scratch("winograd.full", (4 * rows, 4 * columns, m, o), np.float32)
@@ -218,13 +221,12 @@ def _weight_grad_part(
             block = _scratch_block(r1 - r0, c1 - c0, s1 - s0, c, o)
             _transform_input(x, block, r0, r1, c0, c1, s0, s1, top, left)
             _transform_gradient(gy, block, r0, r1, c0, c1, s0, s1)
-            if first:
-                np.matmul(block.products_transposed, block.input, out=total)
-                first = False
-            else:
-                product = scratch("winograd.sum", total.shape, np.float32)
-                np.matmul(block.products_transposed, block.input, out=product)
-                total += product
+            target = total if first else scratch("winograd.sum", total.shape, np.float32)
+            pieces = target.reshape(SIZE**2, block.gradient_parts, -1, c)
+            np.matmul(block.gradient_pieces, block.input[:, None], out=pieces)
+            if not first:
+                total += target
+            first = False
 
 
 def _transform_input(
@@ -266,7 +268,7 @@ def _along_rows(matrix: np.ndarray, x: np.ndarray, w: int, r0: int, r1: int, lef
         target = half[:, i, begin - left : end - left]
         if low < high and begin < end:
             seen = matrix if high - low == size else matrix[:, low - first : high - first]
-            np.matmul(seen, x[low:high, begin * pixel : end * pixel], out=target.reshape(len(matrix), -1))
+            product(seen, x[low:high, begin * pixel : end * pixel], target.reshape(len(matrix), -1))
         else:
             target[...] = 0
 
