@@ -17,13 +17,16 @@ SMALL = 1_000_000
 SHORTEST = 8
 """Rows or columns below which a piece is too thin."""
 
+WORTH_ADDING = 96
+"""Inner length of a piece below which adding up the pieces would cost more than they save."""
+
 
 def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """out = a · b, in pieces along the longer side of the result."""
     (rows, inner), columns = a.shape, b.shape[1]
     by_row = rows >= columns
     length, other = (rows, columns) if by_row else (columns, rows)
-    step = SMALL // max(inner * other, 1)
+    step = _whole(SMALL // max(inner * other, 1))
     if not SHORTEST <= step < length:
         np.matmul(a, b, out=out)
         return
@@ -44,8 +47,8 @@ def product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
 def long_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """out = a · b with a long inner dimension, in pieces along that, which are added up."""
     (rows, inner), columns = a.shape, b.shape[1]
-    step = SMALL // max(rows * columns, 1)
-    if not SHORTEST <= step < inner:
+    step = _whole(SMALL // max(rows * columns, 1))
+    if not WORTH_ADDING <= step < inner:
         np.matmul(a, b, out=out)
         return
     count = inner // step
@@ -56,6 +59,11 @@ def long_product(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     np.add.reduce(pieces, axis=0, out=out)
     if done < inner:
         out += a[:, done:] @ b[done:]
+
+
+def _whole(step: int) -> int:
+    """A length that fills the vector registers, where it can."""
+    return step - step % 16 if step >= 16 else step
 
 
 def stack_pieces(length: int, work: int) -> int:
