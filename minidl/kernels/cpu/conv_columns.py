@@ -107,19 +107,20 @@ def _spread_part(start: int, stop: int, outs, ins, *settings) -> None:
     at = Geometry(*of_geometry)
     (gx,), (gy, kernels) = outs, ins
     o, (out_h, out_w), n = kernels.shape[3], at.out, gx.shape[3]
-    taps = math.prod(at.kernel)
-    step = max(1, COLUMN_BYTES // (taps * max(out_w * n, 1) * gy.itemsize))
+    taps, row_bytes = math.prod(at.kernel), max(out_w * n, 1) * gy.itemsize
+    together = min(max(2 * COLUMN_BYTES // (taps * out_h * row_bytes + 1), 1), max(stop - start, 1))  # channels
+    step = max(1, 2 * COLUMN_BYTES // (together * taps * row_bytes))
     gx[start:stop] = 0
-    for c, r0 in cartesian(range(start, stop), range(0, out_h, step)):
-        r1 = min(r0 + step, out_h)
-        products = scratch("conv.columns", (taps, (r1 - r0) * out_w * n), gy.dtype)
+    for c0, r0 in cartesian(range(start, stop, together), range(0, out_h, step)):
+        c1, r1 = min(c0 + together, stop), min(r0 + step, out_h)
+        products = scratch("conv.columns", ((c1 - c0) * taps, (r1 - r0) * out_w * n), gy.dtype)
         grads = gy[:, r0:r1].reshape(o, -1) if by_channel else gy[r0:r1].reshape(-1, o).T
-        product(kernels[c].reshape(taps, o), grads, products)
-        spread = products.reshape(*at.kernel, r1 - r0, out_w, n)
+        product(kernels[c0:c1].reshape(-1, o), grads, products)
+        spread = products.reshape(c1 - c0, *at.kernel, r1 - r0, out_w, n)
         for u, v in cartesian(*map(range, at.kernel)):
             i0, i1, ys = _seen(r0, r1, at.stride[0], u * at.dilation[0] - at.before[0], gx.shape[1])
             j0, j1, xs = _seen(0, out_w, at.stride[1], v * at.dilation[1] - at.before[1], gx.shape[2])
-            gx[c, ys, xs] += spread[u, v, i0:i1, j0:j1]
+            gx[c0:c1, ys, xs] += spread[:, u, v, i0:i1, j0:j1]
 
 
 def strided_input_grad(gy: np.ndarray, w: np.ndarray, size: Pair, at: Geometry) -> np.ndarray:
