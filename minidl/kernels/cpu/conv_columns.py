@@ -13,7 +13,7 @@ stride or a 5×5 kernel of LeNet's size takes 1.2 to 3.5 times as long as in PyT
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import lru_cache
 from itertools import product as cartesian
 from typing import NamedTuple
 
@@ -169,7 +169,7 @@ def _under(at: Geometry) -> tuple[slice, ...]:
     return (slice(None), slice(None), *steps)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _blocks(out: Pair, n: int, column_bytes: int, threads: int) -> list[Block]:
     """Cut the output pixels into blocks (first and last row, column): of whole rows where one fits, else of a row."""
     budget = max(1, COLUMN_BYTES // (column_bytes * max(n, 1)))

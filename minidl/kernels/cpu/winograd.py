@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 import threading
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -113,7 +113,7 @@ def _transformed_kernels(w: np.ndarray) -> np.ndarray:
     return kernels
 
 
-@cache
+@lru_cache(maxsize=256)
 def _blocks(out_h: int, out_w: int, n: int, channels: int, threads: int) -> list[tuple[int, ...]]:
     """Cut the tiles into blocks (first and last tile row, tile column, sample), of BLOCK tiles·channels if possible."""
     tiles_h, tiles_w = -(-out_h // 4), -(-out_w // 4)
@@ -169,6 +169,8 @@ def _scratch_block(*key: int) -> Any:
     known: dict[Any, Any] = _blocks_of_thread.__dict__
     block = known.get(key)
     if block is None:
+        if len(known) >= 256:  # as in a detector, where every image has a size of its own
+            known.clear()
         block = known[key] = _Block(*key) if len(key) == 5 else _Rows(*key)
     return block
 
