@@ -2,9 +2,9 @@
 
 Python runs one thread at a time. NumPy lets others run while it computes, but a kernel that keeps its data in the cache
 makes thousands of calls of some 30 µs, and each hand-over between threads costs about as much again: a ResNet-20 step
-takes 198 ms on one core, 178 on two in threads, and 117 on two in processes. So :func:`share` cuts a kernel's work into parts
-and lets other processes do theirs. They map the :mod:`~minidl.backend.arena` in which large arrays lie; what they are
-told is a function's name and where its arrays are, some 200 bytes, through memory that they watch. That takes about
+takes 198 ms on one core, 178 on two in threads, and 117 on two in processes. So :func:`share` cuts a kernel's work into
+parts and lets other processes do theirs. They map the :mod:`~minidl.backend.arena` in which large arrays lie; what they
+are told is a function's name and where its arrays are, some 200 bytes, through memory that they watch. That takes about
 15 µs; after a few milliseconds without work they sleep.
 
 A kernel that takes part is a function of a module, ``task(start, stop, outs, ins, *settings)``, that does the part
@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -118,44 +119,23 @@ class Crew:
             if not all(counters[READY] for counters in self.counters):
                 return False
             self.ready = True
-        places = []
-        for out in outs:
-            place = None if out is None else self._describe(out)
-            if out is not None and place is None:
-                return False
-            places.append(place)
+        of_outs = [None if out is None else self._describe(out) for out in outs]
+        ins, of_ins = self._within_reach(ins)
+        everything = zip([*of_outs, *of_ins], [*outs, *ins], strict=True)
+        if any(place is None and array is not None for place, array in everything):
+            return False
         bounds = [size * part // parts for part in range(parts + 1)]
-        for i in range(parts - 1):
-            staged: list[Any] = []  # copies, to be kept until the worker has read them
-            box, used = self.boxes[i], STAGING
-            described: list[Any] = []
-            for array in ins:
-                if array is None:
-                    described.append(None)
-                elif (place := self._describe(array)) is not None:
-                    described.append(place)
-                elif used + array.nbytes <= MAILBOX_BYTES:
-                    copy: np.ndarray = np.ndarray(array.shape, array.dtype, box, used)
-                    copy[...] = array
-                    described.append((i * MAILBOX_BYTES + used, array.shape, copy.strides, array.dtype.str))
-                    used += -(-array.nbytes // 64) * 64
-                else:
-                    copy = _arena.empty_like(array)
-                    copy[...] = array
-                    staged.append(copy)
-                    place = self._describe(copy)
-                    if place is None:
-                        return False
-                    ins = [copy if x is array else x for x in ins]
-                    described.append(place)
-            message = (task.__module__, task.__qualname__, bounds[i + 1], bounds[i + 2], places, described, settings)
-            self._post(i, marshal.dumps(message))
+        what = (of_outs, of_ins, settings)
+        name = (task.__module__, task.__qualname__)
+        messages = [marshal.dumps((*name, start, stop, *what)) for start, stop in pairwise(bounds)]
         error: BaseException | None = None
         try:
-            task(bounds[0], bounds[1], outs, ins, *settings)
-        except BaseException as caught:  # the others are still at work
-            error = caught
-        try:
+            for i in range(parts - 1):
+                self._post(i, messages[i + 1])
+            try:
+                task(bounds[0], bounds[1], outs, ins, *settings)
+            except BaseException as caught:  # the others are still at work
+                error = caught
             for i in range(parts - 1):
                 failure = self._wait(i)
                 error = error or failure
@@ -165,6 +145,27 @@ class Crew:
         if error is not None:
             raise error
         return True
+
+    def _within_reach(self, ins: Arrays) -> tuple[list[np.ndarray | None], list[tuple[Any, ...] | None]]:
+        """The arrays, those from elsewhere as copies in shared memory (small ones in a mailbox), and where they are."""
+        arrays: list[np.ndarray | None] = []
+        places: list[tuple[Any, ...] | None] = []
+        used = STAGING
+        for array in ins:
+            place = None if array is None else self._describe(array)
+            if array is not None and place is None:
+                if used + array.nbytes <= MAILBOX_BYTES:
+                    copy: np.ndarray = np.ndarray(array.shape, array.dtype, self.boxes[0], used)
+                    place = (used, array.shape, copy.strides, array.dtype.str)  # the first mailbox begins at 0
+                    used += -(-array.nbytes // 64) * 64
+                else:
+                    copy = _arena.empty_like(array)
+                    place = self._describe(copy)
+                copy[...] = array
+                array = copy
+            arrays.append(array)
+            places.append(place)
+        return arrays, places
 
     def _describe(self, array: np.ndarray) -> tuple[Any, ...] | None:
         offset = self.arena.offset_of(array)
