@@ -16,6 +16,7 @@ import sys
 import threading
 import weakref
 from functools import cache
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -151,7 +152,7 @@ def empty(
                the result: ``empty((n, c, h, w), dtype, (2, 3, 0, 1))`` has the strides of an (h, w, n, c) array.
                shared: in the arena however small it is, so that worker processes can write to it
     """
-    dtype, shape = np.dtype(dtype), tuple([int(length) for length in shape])
+    dtype, shape = np.dtype(dtype), tuple([index(length) for length in shape])
     in_memory = shape if order is None else tuple([shape[axis] for axis in order])
     nbytes = math.prod(shape) * dtype.itemsize
     array = None

@@ -128,6 +128,8 @@ class Crew:
         what = (of_outs, of_ins, settings)
         name = (task.__module__, task.__qualname__)
         messages = [marshal.dumps((*name, start, stop, *what)) for start, stop in pairwise(bounds)]
+        if max(map(len, messages)) > STAGING - TEXT:  # settings without end: not for a mailbox
+            return False
         error: BaseException | None = None
         try:
             for i in range(parts - 1):

@@ -342,14 +342,15 @@ def test_an_interrupt_while_the_caller_waits_leaves_the_next_results_whole():
     def interrupt(number, frame):
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGALRM, interrupt)
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(0.15, os.kill, (os.getpid(), signal.SIGUSR1))
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.15)
+        timer.start()
         with pytest.raises(KeyboardInterrupt):
             share(tasks.pause, 2, (zeros((2,)), zeros((2,))), (), (0.6,))
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
     for _ in range(3):
         counts, _ = counted(100)
         assert (counts == 1).all()
@@ -386,7 +387,7 @@ def test_a_worker_that_is_killed_in_its_part_is_an_error_and_the_next_call_works
     killer.start()
     begin = time.monotonic()
     with pytest.raises(WorkerError, match=r"ended with code -9 .*set_num_threads\(1\) or set_worker_kind\('thread'\)"):
-        share(tasks.pause, 10, (zeros((10,)), zeros((10,))), (), (1.0,))
+        share(tasks.pause, 10, (zeros((10,)), zeros((10,))), (), (0.5,))
     killer.join()
     assert time.monotonic() - begin < 30
     counts, _ = counted(100)
@@ -688,7 +689,7 @@ def test_a_worker_in_the_middle_of_its_part_ends_after_it_when_its_parent_is_kil
 pids = workers()
 print(*pids, flush=True)
 outs = [empty((2,), np.int64, shared=True) for _ in range(2)]
-share(tasks.pause, 2, outs, (), (0.5,))
+share(tasks.pause, 2, outs, (), (0.3,))
 """)
     pid = int(process.stdout.readline())
     time.sleep(0.1)

@@ -246,8 +246,6 @@ def _weight_grad_part(start: int, stop: int, outs, ins, parts: int, *settings) -
             if not first:
                 total += target
             first = False
-        if first:
-            total[...] = 0
 
 
 def _columns(x: np.ndarray, at: Geometry, block: Block, by_channel: bool) -> np.ndarray:
