@@ -11,11 +11,13 @@ What a Deferred will read belongs to it, as what an operation has saved for back
 
 from __future__ import annotations
 
+import threading
+import weakref
 from typing import Any
 
 import numpy as np
 
-from .grad_mode import SILENT, reset_errors, set_errors
+from .grad_mode import SILENT, is_grad_enabled, reset_errors, set_errors
 from .tensor import Tensor
 
 
@@ -42,7 +44,7 @@ class Deferred:
 class DeferredTensor(Tensor):
     """A Tensor around a Deferred; ``deferred`` is None once the array was computed."""
 
-    __slots__ = ("deferred",)
+    __slots__ = ("__weakref__", "deferred")
     deferred: Deferred | None
 
     def __init__(self, data: Any, requires_grad: bool = False):
@@ -89,3 +91,44 @@ def defer(deferred: Deferred) -> Tensor:
 def deferred_of(x: Any) -> Deferred | None:
     """What x waits for; None if x is no DeferredTensor, or was computed already."""
     return x.deferred if type(x) is DeferredTensor else None
+
+
+class Inference(threading.local):
+    """Inside the forward of a module that records nothing, convolutions too may wait for what follows.
+
+    They read arrays that others may write to, the input and the weight. So whatever waits is computed at the end of the
+    outermost call, if somebody still holds it, and before an operator such as ``x += y`` writes in place. What a
+    forward writes through ``x.data[...]``, past the operators, it must not have given to a convolution before.
+    """
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self._waiting: list[weakref.ref[DeferredTensor]] = []
+
+    def may_wait(self) -> bool:
+        """Whether an operation may return a Deferred that reads arrays of others."""
+        return self.depth > 0 and not is_grad_enabled()
+
+    def watch(self, y: DeferredTensor) -> None:
+        """See to it that y is computed in time."""
+        self._waiting.append(weakref.ref(y))
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(self, *exception: object) -> None:
+        self.depth -= 1
+        if exception[0] is not None:
+            self._waiting = []
+        elif self.depth == 0 and self._waiting:
+            self.compute_all()
+
+    def compute_all(self) -> None:
+        """Let nothing wait any longer."""
+        waiting, self._waiting = self._waiting, []
+        for reference in waiting:
+            if (y := reference()) is not None:
+                y.data  # noqa: B018 - asking for it computes it
+
+
+inference = Inference()

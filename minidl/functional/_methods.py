@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, is_grad_enabled
+from ..autograd.deferred import inference
 from ..backend import is_array
 from ..errors import InPlaceError, ShapeError
 from . import (
@@ -73,6 +74,7 @@ def _augmented(operation: Callable[..., Any], sign: str) -> Callable[..., Any]:
         result = operation(x, other)
         if result.shape != x.shape:
             raise ShapeError(f"x {sign}= y: x has shape {x.shape}, but x {sign} y has shape {result.shape}")
+        inference.compute_all()
         x.data[...] = result.data
         x.bump_version()
         return x

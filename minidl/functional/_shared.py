@@ -43,7 +43,7 @@ def floating(x: Any, op: str, name: str = "x") -> Tensor:
 def require_floating(x: Any, op: str, name: str = "x") -> Tensor:
     """`x` if it is a floating-point tensor; else DtypeError: for operations that have no meaning on integers."""
     x = check_tensor(x, op, name)
-    if x.data.dtype.kind != "f":
+    if x.dtype.kind != "f":  # a tensor that waits to be computed knows this
         raise DtypeError(
             f"{op}: {name} must be a floating-point tensor, got {x.dtype}; convert it with {name}.to(minidl.float32)"
         )

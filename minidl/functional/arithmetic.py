@@ -13,6 +13,7 @@ from ..autograd.tensor import _wrap
 from ..backend import array_module
 from ..errors import ArgumentError, DtypeError
 from ._affine import affine_sum
+from ._conv_sum import conv_sum
 from ._shared import operands
 from .broadcast import broadcast_shapes, sum_to
 from .selection import where
@@ -171,8 +172,11 @@ def add(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
     if type(a) is type(b) is Tensor and alpha == 1 and a.data.dtype is b.data.dtype:
         return Add()(a, b)
     if (type(a) is DeferredTensor or type(b) is DeferredTensor) and alpha == 1:
-        if isinstance(a, Tensor) and isinstance(b, Tensor) and (total := affine_sum(a, b)) is not None:
-            return Add().computed((a, b), total)
+        if isinstance(a, Tensor) and isinstance(b, Tensor):
+            if (total := affine_sum(a, b)) is not None:
+                return Add().computed((a, b), total)
+            if (y := conv_sum(Add(), a, b)) is not None:
+                return y
     a, b = operands(a, b, "add")
     return Add()(a, b if alpha == 1 else mul(b, alpha))
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from .. import kernels
 from ..autograd import Function, Tensor
+from ..autograd.deferred import inference
 from ..errors import ArgumentError, ShapeError
+from ._conv_sum import waiting_conv
 from ._shared import Ints, Size, check_integer, ntuple, require_floating
 
 Pairs = tuple[tuple[int, int], ...]
@@ -174,6 +176,8 @@ def _conv(
                 "use more padding, a smaller kernel or a larger input"
             )
     function = Conv(stride=strides, padding=pads, dilation=dilations, groups=groups)
+    if inference.may_wait() and x.ndim == dims + 2 and x.dtype.char in "fd":
+        return waiting_conv(function, operands, function.settings)
     return batched(function, operands, dims)
 
 

@@ -16,6 +16,7 @@ from ..autograd.deferred import Deferred, defer, deferred_of
 from ..backend import array_module
 from ..errors import ArgumentError, DtypeError
 from ._affine import Affine
+from ._conv_sum import ConvSum
 from ._shared import check_integer, floating
 from .selection import masked_fill, where
 
@@ -323,7 +324,7 @@ def relu(x: Tensor, inplace: bool = False) -> Tensor:
     Source:    Nair & Hinton 2010
     """
     waiting = deferred_of(x)
-    if isinstance(waiting, Affine):
+    if isinstance(waiting, Affine | ConvSum):
         return Relu().computed((x,), waiting.now(relu=True))
     return Relu()(check_tensor(x, "relu", "x"))
 

@@ -11,6 +11,7 @@ from ..autograd.deferred import deferred_of
 from ..backend import array_module
 from ..errors import ArgumentError, ShapeError
 from ._affine import Affine
+from ._conv_sum import normalized_conv
 from ._shared import check_number, ntuple, require_floating
 from .elementwise import MaskedGradient
 
@@ -128,7 +129,10 @@ def batch_norm(
             raise ArgumentError(
                 "batch_norm: evaluation needs running_mean and running_var; pass both, or training=True"
             )
-        return BatchNormEval(eps=eps)(x, constant(running_mean), constant(running_var), *affine)
+        function = BatchNormEval(eps=eps)
+        if (y := normalized_conv(function, x, running_mean, running_var, weight, bias, eps)) is not None:
+            return y
+        return function(x, constant(running_mean), constant(running_var), *affine)
     if not eps > 0:
         raise ArgumentError(f"batch_norm: eps must be positive in training, got {eps}")
     count = x.numel() // max(channels[0], 1)

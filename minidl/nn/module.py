@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import RemovableHandle, Tensor
+from ..autograd.deferred import inference
 from ..errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -69,9 +70,10 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks:
-                return call_with_hooks(self, args, kwargs)
-            return self.forward(*args, **kwargs)
+            with inference:
+                if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks:
+                    return call_with_hooks(self, args, kwargs)
+                return self.forward(*args, **kwargs)
         except MinidlError as error:
             self._add_to_layer_path(error)
             raise

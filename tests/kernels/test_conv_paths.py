@@ -359,3 +359,39 @@ def test_several_cases_above_have_the_same_blocks_for_one_and_two_workers():
     ]
     assert len(same) >= 8
     assert ("many-blocks", "conv") in same and ("columns", "conv_input_grad") in same
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("plus", [False, True])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "weight", "settings"),
+    [
+        ((3, 8, 9, 11), (8, 8, 3, 3), {"padding": ((1, 1), (1, 1))}),  # Winograd, ragged
+        ((64, 16, 16, 16), (16, 16, 3, 3), {"padding": ((1, 1), (1, 1))}),  # Winograd, whole tiles
+        ((70, 32, 3, 3), (40, 32, 3, 3), {"padding": ((1, 1), (1, 1))}),  # Winograd, the samples shared
+        ((3, 20, 9, 11), (24, 20, 3, 3), {"stride": (2, 2)}),  # columns by pixel
+        ((3, 3, 9, 11), (5, 3, 3, 3), {"stride": (2, 2)}),  # columns by channel
+        ((3, 20, 5, 7), (24, 20, 1, 1), {}),  # a plain product
+        ((3, 20, 5, 7), (4, 20, 1, 1), {}),  # the same, to channels
+        ((3, 20, 9, 11), (20, 1, 3, 3), {"groups": 20}),  # depthwise
+        ((3, 6, 9, 11), (4, 3, 3, 3), {"groups": 2}),  # general
+        ((3, 6, 9), (4, 6, 3), {}),  # a sequence
+        ((2, 3, 5, 5, 6), (4, 3, 3, 3, 3), {}),  # a volume
+    ],
+)
+def test_what_follows_a_convolution_is_done_in_it(rng, shape, weight, settings, bias, plus, relu):
+    dims = len(shape) - 2
+    settings = {"stride": (1,) * dims, "padding": ((0, 0),) * dims, "dilation": (1,) * dims, "groups": 1} | settings
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in (shape, weight))
+    y = cpu.conv(x, w, **settings)
+    b = rng.standard_normal(weight[0]).astype(np.float32) if bias else None
+    other = rng.standard_normal(y.shape).astype(np.float32) if plus else None
+    expected = y.copy()
+    if bias:
+        expected += b.reshape(-1, *(1,) * dims)
+    if plus:
+        expected += other
+    if relu:
+        expected = np.maximum(expected, 0)
+    np.testing.assert_allclose(cpu.conv(x, w, b, other, relu, **settings), expected, rtol=1e-4, atol=1e-4)

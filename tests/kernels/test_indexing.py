@@ -83,3 +83,10 @@ def test_adjoints():
     x, index = rng.standard_normal((5, 4)), (rng.integers(-5, 5, (3, 2)), rng.integers(0, 4, 2))
     v = rng.standard_normal((3, 2))
     assert np.vdot(x[index], v) == pytest.approx(np.vdot(x, cpu.index_put_add(x.shape, index, v)))
+
+
+@pytest.mark.parametrize("times", [1, 5, 40])
+def test_rows_that_come_seldom_and_often(rng, times):
+    index = (rng.permutation(np.repeat(np.arange(-3, 4), times)),)
+    values = rng.standard_normal((len(index[0]), 6)).astype(np.float32)
+    assert_close(cpu.index_put_add((9, 6), index, values), reference.index_put_add((9, 6), index, values))

@@ -16,8 +16,8 @@ from functools import cached_property
 import numpy as np
 
 from ...backend import empty, get_num_threads, memory_order, scratch, share
-from ._layout import arranged
-from .elementwise import LARGE, ZEROS, mask
+from ._layout import arranged, rectify
+from .elementwise import LARGE, mask
 
 BLOCK = 1 << 17
 """Elements that a block of rows may have: a few arrays of that size fit into the second-level cache."""
@@ -339,8 +339,7 @@ def _normalized_sum_part(start, stop, outs, ins, by_row, kinds, relu):
                 np.add(target, term, out=target)
             first = False
         if relu:
-            zeros = ZEROS[: target.shape[1]] if target.dtype == np.float32 and target.shape[1] <= len(ZEROS) else 0
-            np.maximum(target, zeros, out=target)
+            rectify(target, target)
 
 
 def _combine_part(start, stop, outs, ins, by_row):

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import ArgumentTypeError
 from . import conv_columns, conv_depthwise, conv_general, winograd
-from ._layout import FEW
+from ._layout import FEW, finish
 from .conv_columns import Geometry
 from .unfold import Ints, Pairs, Windows, spatial
 
@@ -49,31 +49,36 @@ def conv(
     x: np.ndarray,
     w: np.ndarray,
     bias: np.ndarray | None = None,
+    plus: np.ndarray | None = None,
+    relu: bool = False,
     *,
     stride: Ints,
     padding: Pairs,
     dilation: Ints,
     groups: int,
 ) -> np.ndarray:
-    """The cross-correlation of x (N, C, *size) with w (O, C / groups, *kernel), plus bias (O,): (N, O, *out)."""
+    """The cross-correlation of x (N, C, *size) with w (O, C / groups, *kernel), plus bias (O,): (N, O, *out).
+
+    With `plus`, an array like the result, their sum; with `relu`, the ReLU of all that.
+    """
     if not _has_fast_path(x, w.shape[1], groups, len(w)):
         paths["general conv"] += 1
         y = conv_general.conv(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
-        if bias is not None:
-            y += bias.reshape(-1, *(1,) * (y.ndim - 2))
+        finish(y, None if bias is None else bias.reshape(-1, *(1,) * (y.ndim - 2)), plus, relu)
         return y
     if x.ndim == 3:
-        return conv(_flat(x), _flat(w), bias, **_flat_settings(stride, padding, dilation, groups)).squeeze(2)
+        settings = _flat_settings(stride, padding, dilation, groups)
+        return conv(_flat(x), _flat(w), bias, None if plus is None else _flat(plus), relu, **settings).squeeze(2)
     x, padding = _cropped(x, padding)
     at = _geometry(w.shape[2:], stride, padding, dilation, x.shape[2:])
     if groups > 1:
         paths["depthwise conv"] += 1
-        return conv_depthwise.conv(x, w, at, bias)
+        return conv_depthwise.conv(x, w, at, bias, plus, relu)
     if _suits_winograd(x, w.shape, stride, dilation):
         paths["winograd conv"] += 1
-        return winograd.conv(x, w, padding, bias)  # type: ignore[arg-type]
+        return winograd.conv(x, w, padding, bias, plus, relu)  # type: ignore[arg-type]
     paths["columns conv"] += 1
-    return conv_columns.conv(x, w, at, bias)
+    return conv_columns.conv(x, w, at, bias, plus, relu)
 
 
 def conv_input_grad(

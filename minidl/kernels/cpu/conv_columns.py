@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...backend import empty, get_num_threads, scratch, share
-from ._layout import CHWN, HWNC, arranged, order_for, view
+from ._layout import CHWN, HWNC, arranged, finish, order_for, view
 from .products import long_product, product
 
 COLUMN_BYTES = 1_000_000
@@ -44,25 +44,32 @@ class Geometry(NamedTuple):
 
 
 def conv(
-    x: np.ndarray, w: np.ndarray, at: Geometry, bias: np.ndarray | None = None, order: tuple[int, ...] | None = None
+    x: np.ndarray,
+    w: np.ndarray,
+    at: Geometry,
+    bias: np.ndarray | None = None,
+    plus: np.ndarray | None = None,
+    relu: bool = False,
+    order: tuple[int, ...] | None = None,
 ) -> np.ndarray:
     """The cross-correlation of x (N, C, H, W) with w (O, C, kh, kw); the output lies in memory in `order`."""
     n, c, o = len(x), x.shape[1], len(w)
     by_channel, out_order = order_for(c) == CHWN, order or order_for(o)
     y = empty((n, o, *at.out), x.dtype, out_order, shared=True)
+    plus = None if plus is None else arranged(plus, out_order)
     if _pointwise(at, x.shape[2:]):
         source = arranged(x[_under(at)], order_for(c))
         matrix = np.ascontiguousarray(w.reshape(o, c).T)
         pixels = at.out[0] * at.out[1] * n
         grain = max(1, PIECE // (c * o))
         outs, layouts = (y.transpose(out_order),), (by_channel, out_order == CHWN)
-        share(_pointwise_part, pixels, outs, (source, matrix, bias), layouts, grain)
+        share(_pointwise_part, pixels, outs, (source, matrix, bias, plus), (*layouts, relu), grain)
         return y
     kernels = np.ascontiguousarray(w.transpose(1, 2, 3, 0) if by_channel else w.transpose(2, 3, 1, 0)).reshape(-1, o)
     blocks = _blocks(at.out, n, len(kernels) * x.itemsize, get_num_threads())
-    ins = (arranged(x, order_for(c)), kernels, bias)
+    ins = (arranged(x, order_for(c)), kernels, bias, plus)
     grain = max(1, len(blocks) * PIECE // (y.size * len(kernels) + 1))
-    settings = (*map(tuple, at), get_num_threads(), by_channel, out_order == CHWN)
+    settings = (*map(tuple, at), get_num_threads(), by_channel, out_order == CHWN, relu)
     share(_conv_part, len(blocks), (y.transpose(out_order),), ins, settings, grain)
     return y
 
@@ -182,26 +189,28 @@ def _blocks(out: Pair, n: int, column_bytes: int, threads: int) -> list[Block]:
     ]
 
 
-def _pointwise_part(start: int, stop: int, outs, ins, by_channel: bool, to_channels: bool) -> None:
-    (y,), (x, matrix, bias) = outs, ins
+def _pointwise_part(start: int, stop: int, outs, ins, by_channel: bool, to_channels: bool, relu: bool) -> None:
+    (y,), (x, matrix, bias, plus) = outs, ins
     c, o = matrix.shape
     columns = x.reshape(c, -1)[:, start:stop].T if by_channel else x.reshape(-1, c)[start:stop]
     if to_channels:
         target = y.reshape(o, -1)[:, start:stop]
         product(matrix.T, columns.T, target)
-        if bias is not None:
-            target += bias[:, None]
+        finish(target, _column(bias), None if plus is None else plus.reshape(o, -1)[:, start:stop], relu)
     else:
         target = y.reshape(-1, o)[start:stop]
         product(columns, matrix, target)
-        if bias is not None:
-            target += bias
+        finish(target, bias, None if plus is None else plus.reshape(-1, o)[start:stop], relu)
+
+
+def _column(bias: np.ndarray | None) -> np.ndarray | None:
+    return None if bias is None else bias[:, None]
 
 
 def _conv_part(start: int, stop: int, outs, ins, *settings) -> None:
-    *of_geometry, threads, by_channel, to_channels = settings
+    *of_geometry, threads, by_channel, to_channels, relu = settings
     at = Geometry(*of_geometry)
-    (y,), (x, kernels, bias) = outs, ins
+    (y,), (x, kernels, bias, plus) = outs, ins
     o, n = kernels.shape[1], x.shape[3] if by_channel else x.shape[2]
     row = None if bias is None or to_channels else np.tile(bias, n)
     for block in _blocks(at.out, n, len(kernels) * x.itemsize, threads)[start:stop]:
@@ -211,16 +220,15 @@ def _conv_part(start: int, stop: int, outs, ins, *settings) -> None:
             target = y[:, r0:r1, c0:c1].reshape(o, -1) if c1 - c0 == at.out[1] or r1 - r0 == 1 else None
             values = scratch("conv.values", (o, len(columns)), x.dtype) if target is None else target
             product(kernels.T, columns.T, values)
-            if bias is not None:
-                values += bias[:, None]
+            finish(values, _column(bias), None if plus is None else plus[:, r0:r1, c0:c1].reshape(o, -1), relu)
             if target is None:
                 y[:, r0:r1, c0:c1] = values.reshape(o, r1 - r0, c1 - c0, n)
         else:
             whole = c1 - c0 == at.out[1] or r1 - r0 == 1
             values = y[r0:r1, c0:c1].reshape(-1, o) if whole else scratch("conv.values", (len(columns), o), x.dtype)
             product(columns, kernels, values)
-            if row is not None:
-                values.reshape(-1, n * o)[...] += row
+            pixels = values.reshape(-1, n * o)
+            finish(pixels, row, None if plus is None else plus[r0:r1, c0:c1].reshape(-1, n * o), relu)
             if not whole:
                 y[r0:r1, c0:c1] = values.reshape(r1 - r0, c1 - c0, n, o)
 

@@ -14,18 +14,26 @@ from itertools import product
 import numpy as np
 
 from ...backend import empty, get_num_threads, share
-from ._layout import HWNC, arranged
+from ._layout import HWNC, arranged, finish
 from .conv_columns import Geometry, windows
 
 ROW_BYTES = 1 << 19
 """Scratch memory for the input rows of a block."""
 
 
-def conv(x: np.ndarray, w: np.ndarray, at: Geometry, bias: np.ndarray | None = None) -> np.ndarray:
+def conv(
+    x: np.ndarray,
+    w: np.ndarray,
+    at: Geometry,
+    bias: np.ndarray | None = None,
+    plus: np.ndarray | None = None,
+    relu: bool = False,
+) -> np.ndarray:
     """The cross-correlation of each channel of x (N, C, H, W) with its own kernel of w (C, 1, kh, kw)."""
     y = empty((len(x), len(w), *at.out), x.dtype, HWNC)
-    ins = (arranged(x, HWNC), _tiled(w, len(x)), None if bias is None else np.tile(bias, len(x)))
-    share(_conv_part, at.out[0], (y.transpose(HWNC),), ins, tuple(map(tuple, at)), grain=_grain(y, at))
+    row = None if bias is None else np.tile(bias, len(x))
+    ins = (arranged(x, HWNC), _tiled(w, len(x)), row, None if plus is None else arranged(plus, HWNC))
+    share(_conv_part, at.out[0], (y.transpose(HWNC),), ins, (*map(tuple, at), relu), grain=_grain(y, at))
     return y
 
 
@@ -66,17 +74,18 @@ def _grain(y: np.ndarray, at: Geometry) -> int:
     return max(1, (1 << 18) // max(work, 1))
 
 
-def _conv_part(start: int, stop: int, outs, ins, *geometry) -> None:
-    at = Geometry(*geometry)
-    (y,), (x, kernels, bias) = outs, ins
+def _conv_part(start: int, stop: int, outs, ins, *settings) -> None:
+    *of_geometry, relu = settings
+    at = Geometry(*of_geometry)
+    (y,), (x, kernels, bias, plus) = outs, ins
     h, w, n, c = x.shape
     x, y = x.reshape(1, h, w, n * c), y.reshape(*y.shape[:2], n * c)
+    plus = None if plus is None else plus.reshape(y.shape)
     for r0, r1 in _row_blocks(start, stop, w * n * c * x.itemsize, at):
         target = y[r0:r1]
         seen = windows(x, at, (r0, r1, 0, at.out[1]))[0]
         np.einsum("abhwr,abr->hwr", seen, kernels, out=target)
-        if bias is not None:
-            target += bias
+        finish(target, bias, None if plus is None else plus[r0:r1], relu)
 
 
 def _weight_grad_part(start: int, stop: int, outs, ins, parts: int, *geometry) -> None:

@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 
 from ...backend import empty_like, memory_order, scratch, share
-from ._layout import arranged
+from ._layout import ZEROS, arranged
 
 LARGE = 1 << 16
 """Elements from which on another core is worth its call."""
 
 BLOCK = 1 << 15
 """Elements of a block: several passes over it find it in the cache."""
-
-ZEROS = np.zeros(8192, np.float32)
-"""What to compare with: NumPy is faster with a row than with a number."""
 
 _INTEGERS = {4: np.uint32, 8: np.uint64}
 ONES = {integer: np.ones(len(ZEROS), integer) for integer in _INTEGERS.values()}

@@ -1,8 +1,9 @@
 """Group normalization and local response normalization: blocks that stay in the cache, sums that keep their digits.
 
-Variances come from the corrected two-pass algorithm (Chan, Golub, LeVeque 1983): a rough mean first, then the sums of d
-and d² for d = x − rough mean, whose residual mean corrects both. Numbers per channel or per group are kept in float64;
-they cost nothing, and a mean of 10⁴ rounded to float32 would be wrong by 5·10⁻⁴.
+Variances come from the two-pass algorithm: a mean first, then the sum of d² for d = x − mean. Where a mean lies far
+from 0 for its width, its rounding counts, and the mean of d corrects both (Chan, Golub, LeVeque 1983). Numbers per
+channel or per group are kept in float64; they cost nothing, and a mean of 10⁴ rounded to float32 would be wrong by
+5·10⁻⁴.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...backend import parallel_for, scratch
-from .batch_norm import LONG_CHANNEL, _origin
+from .batch_norm import FAR, LONG_CHANNEL, _origin
 
 _BLOCK = 1 << 16  # elements that a block of rows may have: a few arrays of that size fit into the L2 cache
 _GRAIN = 4  # blocks that make a thread worth its while
@@ -51,10 +52,13 @@ def group_norm(x, weight, bias, eps):
     def normalize(_: int, block: slice) -> None:
         rough = _row_mean(values[block])
         d = np.subtract(values[block], rough, out=y[block])
-        residual = _row_mean(d)
-        d -= residual
-        mean[block] = (rough.astype(np.float64) + residual)[..., 0]
         var[block] = np.vecdot(d, d) / d.dtype.type(d.shape[2])
+        mean[block] = rough[..., 0]
+        if not (mean[block] ** 2 <= FAR * var[block]).all():
+            residual = _row_mean(d)
+            d -= residual
+            mean[block] += residual[..., 0]
+            var[block] = np.vecdot(d, d) / d.dtype.type(d.shape[2])
         d *= _inverse_std(var[block], eps, x.dtype)
         if weight is not None:
             d *= gamma

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from ...backend import empty, get_num_threads, one_blas_thread, scratch, share
-from ._layout import HWNC, arranged, view
+from ._layout import HWNC, arranged, finish, view
 from .products import product, stack_pieces
 
 TILE = 4
@@ -63,13 +63,23 @@ GG = np.kron(_G, _G).astype(np.float32)  # (36, 9): both transforms of a kernel 
 BT, AT = BT.astype(np.float32), AT.astype(np.float32)
 A = np.ascontiguousarray(AT.T)
 
+ONES = (SIZE + 1) * POINTS.index(1)
+"""The product that Aᵀ and A add to all outputs of a tile, as 1 is 1 to every power: a bias goes there."""
+
 BLOCK = 4096
 """Tiles times channels of a block: its 36 products, in and out, are to stay in the second-level cache."""
 
 Pads = tuple[int, int]
 
 
-def conv(x: np.ndarray, w: np.ndarray, padding: tuple[Pads, Pads], bias: np.ndarray | None = None) -> np.ndarray:
+def conv(
+    x: np.ndarray,
+    w: np.ndarray,
+    padding: tuple[Pads, Pads],
+    bias: np.ndarray | None = None,
+    plus: np.ndarray | None = None,
+    relu: bool = False,
+) -> np.ndarray:
     """The cross-correlation of x (N, C, H, W) with w (O, C, 3, 3), float32; 0 ≤ padding."""
     (top, bottom), (left, right) = padding
     n, c, h, width = x.shape
@@ -77,8 +87,9 @@ def conv(x: np.ndarray, w: np.ndarray, padding: tuple[Pads, Pads], bias: np.ndar
     kernels = _transformed_kernels(w)
     y = empty((n, len(w), out_h, out_w), x.dtype, HWNC, shared=True)
     blocks = _blocks(out_h, out_w, n, max(c, len(w)), get_num_threads())
-    ins = (arranged(x, HWNC), kernels, bias)
-    share(_conv_part, len(blocks), (y.transpose(HWNC),), ins, (max(c, len(w)), top, left, get_num_threads()))
+    ins = (arranged(x, HWNC), kernels, bias, None if plus is None else arranged(plus, HWNC))
+    settings = (max(c, len(w)), top, left, get_num_threads(), relu)
+    share(_conv_part, len(blocks), (y.transpose(HWNC),), ins, settings)
     return y
 
 
@@ -142,6 +153,7 @@ class _Block:
         self.products_by_tile = self.products.reshape(SIZE, SIZE, rows, columns, samples * o).transpose(0, 2, 3, 1, 4)
         self.half = scratch("winograd.half", (TILE, SIZE * tiles * o), np.float32)
         self.half_by_tile = self.half.reshape(TILE, SIZE, rows, columns, samples * o).transpose(0, 2, 3, 1, 4)
+        self.ones = self.products[ONES]
         # The same matrices in pieces whose products are small ones: see products.py.
         k = stack_pieces(tiles, tiles * c * o)
         self.input_pieces = self.input.reshape(SIZE**2, k, tiles // k, c)
@@ -175,8 +187,8 @@ def _scratch_block(*key: int) -> Any:
     return block
 
 
-def _conv_part(start: int, stop: int, outs, ins, channels: int, top: int, left: int, threads: int) -> None:
-    (y,), (x, kernels, bias) = outs, ins
+def _conv_part(start: int, stop: int, outs, ins, channels: int, top: int, left: int, threads: int, relu: bool) -> None:
+    (y,), (x, kernels, bias, plus) = outs, ins
     out_h, out_w, n, o = y.shape
     c = x.shape[3]
     for r0, r1, c0, c1, s0, s1 in _blocks(out_h, out_w, n, channels, threads)[start:stop]:
@@ -184,6 +196,8 @@ def _conv_part(start: int, stop: int, outs, ins, channels: int, top: int, left: 
         block = _scratch_block(rows, columns, m, c, o)
         _transform_input(x, block, r0, r1, c0, c1, s0, s1, top, left)
         np.matmul(block.input_pieces, kernels[:, None], out=block.product_pieces)
+        if bias is not None:
+            np.add(block.ones, bias, out=block.ones)
         product(AT, block.products_by_row, block.half)
         height, width = min(4 * rows, out_h - 4 * r0), min(4 * columns, out_w - 4 * c0)
         whole = m == n and height == 4 * rows and width == 4 * columns
@@ -192,13 +206,17 @@ def _conv_part(start: int, stop: int, outs, ins, channels: int, top: int, left: 
         corner = 4 * r0 * down + 4 * c0 * right if whole else 0
         by_tile = view(full, corner, (4, rows, columns, 4, m * o), (down, 4 * down, 4 * right, right, item))
         np.matmul(AT, block.half_by_tile, out=by_tile)
-        if whole and bias is None:
-            continue
-        target = y[4 * r0 : 4 * r0 + height, 4 * c0 : 4 * c0 + width, s0:s1]
         if not whole:
-            np.copyto(target, full[:height, :width])
-        if bias is not None:
-            target += bias
+            np.copyto(y[4 * r0 : 4 * r0 + height, 4 * c0 : 4 * c0 + width, s0:s1], full[:height, :width])
+        if plus is not None or relu:
+            down, right, sample, item = y.strides
+            corner = 4 * r0 * down + 4 * c0 * right + s0 * sample
+            if m == n:  # rows as long as they can be
+                shape, strides = (height, width * m * o), (down, item)
+            else:
+                shape, strides = (height, width, m * o), (down, right, item)  # type: ignore[assignment]
+            added = None if plus is None else view(plus, corner, shape, strides)
+            finish(view(y, corner, shape, strides), None, added, relu)
 
 
 def _weight_grad_part(

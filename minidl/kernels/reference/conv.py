@@ -19,6 +19,8 @@ def conv(
     x: np.ndarray,
     w: np.ndarray,
     bias: np.ndarray | None = None,
+    plus: np.ndarray | None = None,
+    relu: bool = False,
     *,
     stride: Ints,
     padding: Pairs,
@@ -29,6 +31,7 @@ def conv(
 
     Args:      x: (N, C, *size). w: (O, C / groups, *kernel). padding: (low, high) for each spatial dimension; a
                negative number crops
+               plus: added to y, of its shape. relu: max(y, 0) at the end
     Returns:   (N, O, *out), out = (size + low + high − dilation·(kernel − 1) − 1) // stride + 1
     """
     out = tuple(
@@ -38,7 +41,11 @@ def conv(
     y = np.zeros((len(x), len(w), *out), x.dtype)
     for x_at, w_at, y_at in _products(x.shape, w.shape, y.shape, stride, padding, dilation, groups):
         y[y_at] += w[w_at] * x[x_at]
-    return y if bias is None else y + bias.reshape(-1, *(1,) * len(out))
+    if bias is not None:
+        y += bias.reshape(-1, *(1,) * len(out))
+    if plus is not None:
+        y += plus
+    return np.maximum(y, 0) if relu else y
 
 
 def conv_input_grad(
