@@ -105,10 +105,8 @@ class Target:
         return module.to(memory_format=self.library.channels_last) if self.channels_last else module
 
     def fold(self) -> Callable[[Any], Any] | None:
-        """What folds batch norm into convolutions for inference; for PyTorch only in the column that says so."""
-        if self.folded:
-            return importlib.import_module("torch.fx.experimental.optimization").fuse
-        return getattr(self.library.nn.utils, "fuse_conv_bn_eval_", None)
+        """What folds batch norm into convolutions, in the column that says so; minidl does it by itself."""
+        return importlib.import_module("torch.fx.experimental.optimization").fuse if self.folded else None
 
     def finished(self, function: Callable[[], object]) -> Callable[[], object]:
         """`function`, but on a GPU it returns when the work is done: a copy to the host waits for what came before."""

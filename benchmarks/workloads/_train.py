@@ -37,7 +37,7 @@ def training(target: Target, model: Any, x: np.ndarray, labels: np.ndarray) -> C
 
 
 def inference(target: Target, model: Any, x: np.ndarray) -> Callable[[], object]:
-    """Evaluation of a batch, with batch norm folded into the convolutions where the library or the column does so."""
+    """Evaluation of a batch, with batch norm folded into the convolutions where the column says so."""
     library = target.library
     model = target.module(model).eval()
     if fold := target.fold():
