@@ -100,3 +100,7 @@ class NonFiniteError(MinidlError, RuntimeError, FloatingPointError):
 
 class WorkerError(MinidlError, RuntimeError):
     """A worker process that ended in the middle of its work. The next operations start a new one."""
+
+
+class OutOfMemoryError(MinidlError, RuntimeError, MemoryError):
+    """A GPU that has no memory left for what was asked. The message says how much that was, and who has the rest."""

@@ -1,15 +1,14 @@
 """What every test gets: a fixed seed, and the devices to run on."""
 
+import functools
 import os
-import sys
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 import minidl as ml
-from minidl.backend._cupy import import_cupy
-from tests.fake_cupy import make as make_fake_cupy
+from tests import cupy_stand_in
 
 # A busy machine is no failure; and CI draws the same examples each time.
 settings.register_profile("minidl", deadline=None, derandomize="CI" in os.environ)
@@ -17,7 +16,11 @@ settings.load_profile("minidl")
 
 
 def pytest_addoption(parser):
-    parser.addoption("--device", default="cpu", help="where the operation table runs: cpu, cuda, or cpu,cuda")
+    parser.addoption(
+        "--device",
+        default="cpu,cuda",
+        help="where the operation table runs: cpu, cuda, or cpu,cuda. Without a GPU, cuda is a stand-in for CuPy",
+    )
 
 
 def pytest_generate_tests(metafunc):
@@ -25,8 +28,25 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("device", metafunc.config.getoption("--device").split(","))
 
 
+@functools.cache
+def has_gpu():
+    return ml.backend.cuda_is_available()
+
+
 @pytest.fixture(autouse=True)
-def _seeded():
+def _device(request):
+    """The stand-in for CuPy in its place, for a test on "cuda" where there is no GPU."""
+    callspec = getattr(request.node, "callspec", None)
+    if callspec is None or callspec.params.get("device") != "cuda" or has_gpu():
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch, cupy_stand_in.installed(patch):
+        yield
+        cupy_stand_in.check()
+
+
+@pytest.fixture(autouse=True)
+def _seeded(_device):
     """Every test starts from the same random streams."""
     ml.manual_seed(0)
 
@@ -38,10 +58,15 @@ def rng():
 
 
 @pytest.fixture
-def fake_cupy(monkeypatch):
-    """A stand-in for CuPy in sys.modules, with two devices."""
-    module = make_fake_cupy()
-    monkeypatch.setitem(sys.modules, "cupy", module)
-    import_cupy.cache_clear()
-    yield module
-    import_cupy.cache_clear()
+def stand_in():
+    """The stand-in for CuPy in its place, with two devices, whether or not there is a GPU."""
+    with pytest.MonkeyPatch.context() as patch, cupy_stand_in.installed(patch) as cupy:
+        yield cupy
+        cupy_stand_in.check()
+
+
+@pytest.fixture
+def on_cuda(request):
+    """For a test that is about GPUs only: the GPU, or the stand-in where there is none."""
+    if not has_gpu():
+        request.getfixturevalue("stand_in")

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import explain
 from .grad_mode import SILENT, is_grad_enabled, reset_errors, set_errors
 from .tensor import Tensor
 
@@ -37,6 +38,9 @@ class Deferred:
         token = set_errors(SILENT)
         try:
             return self.compute(**settings)
+        except (MemoryError, ValueError) as error:
+            explain(error, f"{type(self).__name__}, which had waited,")
+            raise
         finally:
             reset_errors(token)
 

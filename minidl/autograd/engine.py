@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..backend import array_module
+from ..backend import array_module, explain
 from ..errors import ArgumentTypeError, DeviceError, DtypeError, GradientError, ShapeError
 from .deferred import deferred_of
 from .function import Function, _edge
@@ -22,8 +22,12 @@ def backward(root: Tensor, gradient: Tensor | None, *, retain_graph: bool | None
     """See :meth:`minidl.Tensor.backward`."""
     seed = _seed(root, gradient, "backward")
     found = run([(root, seed)], None, create_graph=create_graph, retain_graph=_default(retain_graph, create_graph))
-    with GradMode(create_graph):
-        totals = [_unshared(new, create_graph) if x.grad is None else x.grad + new for x, new in found]
+    try:
+        with GradMode(create_graph):
+            totals = [_unshared(new, create_graph) if x.grad is None else x.grad + new for x, new in found]
+    except (MemoryError, ValueError) as error:
+        explain(error, "backward")
+        raise
     for (x, _), total in zip(found, totals, strict=True):
         x.grad = total
 
@@ -115,7 +119,11 @@ def run(
             elif node.retained:
                 reached += [(x, new) for i, x in node.retained.items() if (new := gradients[i]) is not None]
             if node.edges and (node not in barrier if running is None else node in running):
-                _propagate(node, gradients, pending, useful)
+                try:
+                    _propagate(node, gradients, pending, useful)
+                except (MemoryError, ValueError) as error:
+                    explain(error, f"backward of {node.name}")
+                    raise
                 if not retain_graph:
                     node.release()
     if wanted is None:

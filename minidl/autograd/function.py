@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..backend import array_module, device_of, is_array
+from ..backend import array_module, device_of, explain, is_array
 from ..errors import ArgumentTypeError, DeviceError, DtypeError, GradientError, InPlaceError, NotTwiceDifferentiable
 from .deferred import Deferred, defer, deferred_of
 from .grad_mode import SILENT, _mode, enable_grad, is_grad_enabled, reset_errors, set_errors
@@ -100,14 +100,18 @@ class Function:
                 recorded = True
         if len(arrays) > 1:
             self._check_alike(arrays)
-        if _mode.silent:
-            result = self.forward(*arrays)
-        else:
-            token = set_errors(SILENT)  # inf and nan are results, as in PyTorch, not warnings
-            try:
+        try:
+            if _mode.silent:
                 result = self.forward(*arrays)
-            finally:
-                reset_errors(token)
+            else:
+                token = set_errors(SILENT)  # inf and nan are results, as in PyTorch, not warnings
+                try:
+                    result = self.forward(*arrays)
+                finally:
+                    reset_errors(token)
+        except (MemoryError, ValueError) as error:
+            explain(error, self.name)
+            raise
         if recorded and not _mode.enabled:
             recorded = False
         if type(result) is np.ndarray:

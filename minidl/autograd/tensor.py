@@ -239,7 +239,7 @@ class Tensor:
         """The one element as a Python number."""
         if self.data.size != 1:
             raise ShapeError(f"item: needs a tensor of one element, this one has {self.data.size} (shape {self.shape})")
-        return self.data.item()
+        return to_numpy(self.data).item()
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers."""
@@ -261,7 +261,7 @@ class Tensor:
             raise ShapeError(
                 f"the truth value of a tensor of shape {self.shape} is ambiguous; use (x != 0).sum() > 0 or x.numel()"
             )
-        return bool(self.data.item())
+        return bool(self.item())
 
     # As a container --------------------------------------------------------------------------------------------------
 
@@ -392,6 +392,8 @@ def as_tensor(value: Any, like: Tensor) -> Tensor:
         raise ArgumentTypeError(f"expected a Tensor, an array or a real number, got {type(value).__name__}")
     try:
         with np.errstate(over="ignore"):  # 1e39 is ∞ in float32, as in PyTorch
-            return _wrap(array_module(like.data).asarray(value, dtype=dtype))
+            if isinstance(like.data, np.ndarray):
+                return _wrap(np.asarray(value, dtype=dtype))
+            return _wrap(array_module(like.data).full((), value, dtype))  # made there, not sent
     except OverflowError:
         raise OutOfRangeError(f"{value} does not fit into a tensor of dtype {dtype}") from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -10,7 +12,9 @@ import numpy as np
 
 from ..errors import ArgumentTypeError
 from ._cupy import require_cupy
+from .checks import raise_pending
 from .device import CPU, Device
+from .refusals import explain
 
 
 def _is_cuda_array(value: Any) -> bool:
@@ -48,18 +52,37 @@ def device_of(array: Any) -> Device:
 def to_device(array: Any, device: Device | str) -> Any:
     """The array on `device`: itself if it is there already, else a copy.
 
-    Raises:    DeviceError: a CUDA device that is absent, with what was found and what to install
+    Raises:    DeviceError: a CUDA device that is absent, with what was found and what to install.
+               OutOfMemoryError: a device that is full
     """
     device = Device(device)
     if device_of(array) == device:
         return array
-    device.check_usable()
     if device.type == "cpu":
+        raise_pending()
         return require_cupy().asnumpy(array)
-    with require_cupy().cuda.Device(device.index):
-        return require_cupy().asarray(array)
+    with making_on(device, "to") as xp:
+        return xp.asarray(array)
 
 
 def to_numpy(array: Any) -> np.ndarray:
     """The array in host memory, copied only if it lives on a GPU."""
     return to_device(array, CPU)
+
+
+@contextmanager
+def making_on(device: Device, op: str) -> Iterator[ModuleType]:
+    """A block that makes arrays on `device`, with the module that it yields.
+
+    Raises:    DeviceError: the device is absent. OutOfMemoryError: it is full
+    """
+    if device.type == "cpu":
+        yield np
+        return
+    device.check_usable()
+    with require_cupy().cuda.Device(device.index):
+        try:
+            yield require_cupy()
+        except (MemoryError, ValueError) as error:
+            explain(error, op)
+            raise

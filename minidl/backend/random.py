@@ -17,36 +17,58 @@ from .device import Device
 STREAM_NAMES = ("default", "init", "data", "augment", "dropout", "noise")
 """``default`` serves :func:`minidl.rand` and its kin; the others what their names say."""
 
+_POSITIONS = 2**128  # of blocks in the stream of one key of Philox
+
 
 class Generator:
-    """A stream of random numbers (SFC64, the fastest bit generator of NumPy).
+    """A stream of random numbers, with a part for the host and a part for GPUs.
 
-    Args:      seed: int ≥ 0, or None for fresh entropy. device: only "cpu" draws here today
-    Attributes: numpy: the ``numpy.random.Generator`` that draws
+    On the host NumPy draws, with SFC64, the fastest of its bit generators. On a GPU Philox draws, of which each number
+    is a function of a key and of its position in the stream. Both are kept here, not on the device, so drawing moves
+    nothing between the two. The key follows from the host part as it is when a GPU first asks: from the same seed. What
+    is drawn on a GPU is another sequence than what is drawn on the host.
+
+    Args:      seed: int ≥ 0, or None for fresh entropy. device: where :func:`minidl.rand` and its kin draw from this
+               generator if they are not told where. Both parts are always there: dropout, say, draws where its input is
+    Attributes: numpy: the ``numpy.random.Generator`` of the host part
     """
+
+    numpy: np.random.Generator
+    _key: int | None  # of the part for GPUs, None until one asks
+    _position: int
 
     def __init__(self, seed: int | None = None, device: Device | str = "cpu"):
         self.device = Device(device)
         self.device.check_usable()
-        self.numpy: np.random.Generator
         self._seed_with(np.random.SeedSequence(seed if seed is None else _check_seed(seed)))
 
     def _seed_with(self, sequence: np.random.SeedSequence) -> None:
         self.numpy = np.random.Generator(np.random.SFC64(sequence))
+        self._key, self._position = None, 0
 
     def manual_seed(self, seed: int) -> Generator:
         """Restart the stream from `seed`; returns the generator itself."""
         self._seed_with(np.random.SeedSequence(_check_seed(seed)))
         return self
 
+    def reserve(self, blocks: int) -> tuple[int, int]:
+        """Take the next blocks of 128 bits of the part for GPUs: its key, and the position of the first of them."""
+        if self._key is None:
+            words = self.numpy.bit_generator.state["state"]["state"]
+            self._key = int(np.random.SeedSequence(words.tolist()).generate_state(1, np.uint64)[0])
+        first = self._position
+        self._position = (first + blocks) % _POSITIONS
+        return self._key, first
+
     def get_state(self) -> dict[str, Any]:
-        """The stream's state in plain Python types, fit for JSON."""
+        """The stream's state in plain Python types, fit for JSON; with an entry "cuda" once a GPU has drawn."""
         state = self.numpy.bit_generator.state
         return {
             "bit_generator": state["bit_generator"],
             "state": [int(word) for word in state["state"]["state"]],
             "has_uint32": int(state["has_uint32"]),
             "uinteger": int(state["uinteger"]),
+            **({} if self._key is None else {"cuda": [self._key, self._position]}),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -63,9 +85,13 @@ class Generator:
                 "has_uint32": int(state["has_uint32"]),
                 "uinteger": int(state["uinteger"]),
             }
+            key, position = map(int, state["cuda"]) if "cuda" in state else (None, 0)
+            if not (0 <= (key or 0) < 2**64 and 0 <= position < _POSITIONS):
+                raise ValueError("not a state of Philox")
             self.numpy.bit_generator.state = restored
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ArgumentError(f"Generator.set_state: not a state made by Generator.get_state ({error})") from None
+        self._key, self._position = key, position
 
 
 def check_generator(generator: Generator | None, op: str) -> Generator | None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Generator, check_generator, stream
+from ..backend import Device, Generator, check_generator, courier, stream
 from ..errors import ArgumentError, ArgumentTypeError, StateDictError
 from ._random import own_stream
 from .collate import default_collate
 from .dataset import Subset, TensorDataset, check_indices
+from .device_batches import pinned, sent_ahead
 from .sampler import RandomSampler, SequentialSampler
 
 
@@ -28,8 +29,11 @@ class DataLoader:
                indices with a length, instead of shuffle; it is drawn whole at the start of an epoch.
                drop_last: leave out a last batch that is not full. num_workers: threads; 0 fetches when asked.
                prefetch: batches that each worker fetches ahead. generator: what shuffle draws from, by default the
-               stream "data". collate_fn: list of samples → batch, by default :func:`default_collate`
-    Raises:    ArgumentError: batch_size < 1, num_workers < 0, prefetch < 1, or shuffle together with a sampler
+               stream "data". collate_fn: list of samples → batch, by default :func:`default_collate`.
+               device: "cuda" gives batches whose tensors are there, copied while the batch before is worked on: one
+               batch more is fetched ahead. See :mod:`.device_batches`
+    Raises:    ArgumentError: batch_size < 1, num_workers < 0, prefetch < 1, or shuffle together with a sampler.
+               DeviceError: a device that is not there
     """
 
     def __init__(
@@ -44,12 +48,16 @@ class DataLoader:
         prefetch: int = 2,
         generator: Generator | None = None,
         collate_fn: Callable[[list[Any]], Any] | None = None,
+        device: Device | str | None = None,
     ):
         _check_dataset(dataset, sampler)
         _check_count("batch_size", batch_size, 1)
         _check_count("num_workers", num_workers, 0)
         _check_count("prefetch", prefetch, 1)
         check_generator(generator, "DataLoader")
+        self.device = None if device is None else Device(device)
+        if self.device is not None:
+            self.device.check_usable()
         if shuffle and sampler is not None:
             raise ArgumentError("DataLoader: shuffle=True and a sampler both decide the order; give one of them")
         if sampler is None:
@@ -88,7 +96,10 @@ class DataLoader:
         return self._deliver(todo, load)
 
     def _deliver(self, todo: range, load: Callable[[int], Any]) -> Iterator[Any]:
+        carrier = courier(self.device) if self.device is not None and self.device.type == "cuda" else None
+        load = pinned(load, carrier) if carrier else load
         batches = _ahead(load, todo, self.num_workers, self.prefetch) if self.num_workers else map(load, todo)
+        batches = sent_ahead(batches, carrier) if carrier else batches
         for number, batch in zip(todo, batches, strict=True):
             self._position = number + 1
             yield batch

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, check_tensor
-from ..backend import array_module
+from ..backend import array_module, in_range
 from ..errors import DtypeError, GradientError, OutOfRangeError, ShapeError
 from ._shared import check_integer, operands, require_floating
 from .broadcast import broadcast_shapes
@@ -75,16 +75,21 @@ def class_labels(
         )
     labels = target.data
     ignored = None
-    if ignore_index is not None and (labels == check_integer(ignore_index, op, "ignore_index")).any():
-        ignored = labels == ignore_index
-        labels = array_module(labels).where(ignored, 0, labels)
-    outside = (labels < 0) | (labels >= classes)
-    if outside.any():
-        raise OutOfRangeError(
+    if ignore_index is not None:
+        ignored = labels == check_integer(ignore_index, op, "ignore_index")
+        if isinstance(labels, np.ndarray) and not ignored.any():  # a GPU would have to be waited for
+            ignored = None
+        else:
+            labels = array_module(labels).where(ignored, 0, labels)
+
+    def error() -> Exception:
+        outside = (labels < 0) | (labels >= classes)
+        return OutOfRangeError(
             f"{op}: target holds the label {int(labels[outside].ravel()[0])} but there are {classes} classes "
             f"(input {input.shape}); labels must be 0 to {classes - 1}"
         )
-    return labels.astype(np.int64, copy=False), ignored
+
+    return in_range(labels, classes, error).astype(np.int64, copy=False), ignored
 
 
 def class_weights(input: Tensor, dim: int, weight: Any, op: str) -> Tensor | None:

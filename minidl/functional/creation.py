@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from .. import backend
+from .. import backend, kernels
 from ..autograd import Tensor, check_tensor
-from ..backend import Device, Generator, check_generator, is_array, stream, to_device, to_numpy
+from ..backend import Device, Generator, check_generator, is_array, making_on, stream, to_device, to_numpy
 from ..errors import ArgumentError, ArgumentTypeError, DeviceError, DtypeError, OutOfRangeError, ShapeError
 from ._shared import Ints, check_integer, check_number, integers
 from .broadcast import broadcast_shapes
@@ -16,11 +18,19 @@ from .casting import as_dtype
 
 
 def _make(array: np.ndarray, dtype: Any, device: Device | str | None, requires_grad: bool) -> Tensor:
-    """A tensor around a fresh host array, converted and moved as asked."""
+    """A tensor around a fresh array, converted and moved as asked."""
     if dtype is not None:
         with np.errstate(over="ignore", invalid="ignore"):
             array = array.astype(as_dtype(dtype), copy=False)
     return Tensor(array if device is None else to_device(array, device), requires_grad=requires_grad)
+
+
+def _made(op: str, make: Callable[[Any], Any], dtype: Any, device: Device | str | None, requires_grad: bool) -> Tensor:
+    """A tensor around what `make` gives with the array module of the device: made there, not moved there."""
+    if device is None:
+        return _make(make(np), dtype, None, requires_grad)
+    with making_on(Device(device), op) as xp:
+        return _make(make(xp), dtype, None, requires_grad)
 
 
 def _leaf(data: Any) -> Any:
@@ -93,37 +103,38 @@ def as_shape(sizes: tuple[Any, ...], op: str, size: Any = None) -> tuple[int, ..
 
 def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros, float32 unless said otherwise."""
-    array = np.zeros(as_shape(sizes, "zeros", size), as_dtype(dtype or np.float32))
-    return _make(array, None, device, requires_grad)
+    shape, dtype = as_shape(sizes, "zeros", size), as_dtype(dtype or np.float32)
+    return _made("zeros", lambda xp: xp.zeros(shape, dtype), None, device, requires_grad)
 
 
 def ones(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones, float32 unless said otherwise."""
-    array = np.ones(as_shape(sizes, "ones", size), as_dtype(dtype or np.float32))
-    return _make(array, None, device, requires_grad)
+    shape, dtype = as_shape(sizes, "ones", size), as_dtype(dtype or np.float32)
+    return _made("ones", lambda xp: xp.ones(shape, dtype), None, device, requires_grad)
 
 
 def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of undefined contents, float32 unless said otherwise."""
-    array = backend.empty(as_shape(sizes, "empty", size), as_dtype(dtype or np.float32))
-    return _make(array, None, device, requires_grad)
+    shape, dtype = as_shape(sizes, "empty", size), as_dtype(dtype or np.float32)
+    make = lambda xp: backend.empty(shape, dtype) if xp is np else xp.empty(shape, dtype)  # noqa: E731
+    return _made("empty", make, None, device, requires_grad)
 
 
 def full(size: Ints, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of one value; without dtype: float32, int64 or bool by the value's type."""
     shape = as_shape((size,), "full")
-    value = tensor(fill_value).data
+    value = to_numpy(tensor(fill_value).data)
     if value.size != 1:
         raise ArgumentError(f"full: fill_value must be one number, got shape {value.shape}")
     if dtype is None and value.dtype.kind == "f":
         dtype = np.float32
-    return _make(np.full(shape, value.reshape(())), dtype, device, requires_grad)
+    return _made("full", lambda xp: xp.full(shape, value.item(), value.dtype), dtype, device, requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """An n × m matrix (m = n by default) with ones on the diagonal."""
     shape = as_shape((n, n if m is None else m), "eye")
-    return _make(np.eye(*shape, dtype=as_dtype(dtype or np.float32)), None, device, requires_grad)
+    return _made("eye", lambda xp: xp.eye(*shape, dtype=as_dtype(dtype or np.float32)), None, device, requires_grad)
 
 
 def arange(
@@ -150,7 +161,7 @@ def arange(
         raise ArgumentError(f"arange: step {step} never reaches {end} from {start}")
     if dtype is None:
         dtype = np.float32 if any(isinstance(v, float | np.floating) for v in (start, end, step)) else np.int64
-    return _make(np.arange(start, end, step), dtype, device, requires_grad)
+    return _made("arange", lambda xp: xp.arange(start, end, step), dtype, device, requires_grad)
 
 
 def linspace(
@@ -160,8 +171,7 @@ def linspace(
     start, end = check_number(start, "linspace", "start"), check_number(end, "linspace", "end")
     (count,) = as_shape((check_integer(steps, "linspace", "steps"),), "linspace")
     with np.errstate(invalid="ignore"):
-        array = np.linspace(start, end, count)
-    return _make(array, dtype or np.float32, device, requires_grad)
+        return _made("linspace", lambda xp: xp.linspace(start, end, count), dtype or np.float32, device, requires_grad)
 
 
 def _like(x: Tensor, op: str, dtype: Any, device: Any) -> dict[str, Any]:
@@ -195,13 +205,6 @@ def full_like(
     return full(fill_value=fill_value, **_like(x, "full_like", dtype, device), requires_grad=requires_grad)
 
 
-def _rng(generator: Generator | None, op: str) -> np.random.Generator:
-    generator = check_generator(generator, op) or stream("default")
-    if generator.device.type != "cpu":
-        raise DeviceError(f"{op}: the generator is on {generator.device}; numbers are drawn on the CPU")
-    return generator.numpy
-
-
 def _float_dtype(dtype: Any, op: str) -> np.dtype:
     found = as_dtype(dtype or np.float32)
     if found.kind != "f":
@@ -209,9 +212,12 @@ def _float_dtype(dtype: Any, op: str) -> np.dtype:
     return found
 
 
-def _draw(method: str, shape: tuple[int, ...], dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
-    drawn = dtype if dtype != np.float16 else np.dtype(np.float32)
-    return np.asarray(getattr(rng, method)(shape, dtype=drawn)).astype(dtype, copy=False)
+def _draw(op: str, name: str, generator: Generator | None, device: Any, *settings: Any) -> Any:
+    """An array of random numbers, drawn where it is to be: on `device`, by default on the generator's."""
+    generator = check_generator(generator, op) or stream("default")
+    place = generator.device if device is None else Device(device)
+    with nullcontext() if place.type == "cpu" else making_on(place, op):
+        return getattr(kernels.random_on(place), name)(generator, *settings)
 
 
 def rand(
@@ -222,9 +228,13 @@ def rand(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Uniform numbers in [0, 1). `generator`: whose to take; by default the stream that manual_seed restarts."""
-    array = _draw("random", as_shape(sizes, "rand", size), _float_dtype(dtype, "rand"), _rng(generator, "rand"))
-    return _make(array, None, device, requires_grad)
+    """Uniform numbers in [0, 1), drawn on `device`.
+
+    Args:      generator: whose numbers to take; by default those of the stream that manual_seed restarts.
+               device: by default the generator's
+    """
+    shape, dtype = as_shape(sizes, "rand", size), _float_dtype(dtype, "rand")
+    return Tensor(_draw("rand", "uniform", generator, device, shape, dtype), requires_grad)
 
 
 def randn(
@@ -235,11 +245,9 @@ def randn(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Numbers from the standard normal distribution. `generator`: see :func:`rand`."""
-    array = _draw(
-        "standard_normal", as_shape(sizes, "randn", size), _float_dtype(dtype, "randn"), _rng(generator, "randn")
-    )
-    return _make(array, None, device, requires_grad)
+    """Numbers from the standard normal distribution. `generator`, `device`: see :func:`rand`."""
+    shape, dtype = as_shape(sizes, "randn", size), _float_dtype(dtype, "randn")
+    return Tensor(_draw("randn", "normal", generator, device, shape, dtype), requires_grad)
 
 
 def rand_like(
@@ -288,14 +296,14 @@ def randint(
         raise ArgumentTypeError("randint: call it as randint(high, size) or randint(low, high, size)")
     if low >= high:
         raise ArgumentError(f"randint: no integer lies in [{low}, {high})")
-    array = np.asarray(_rng(generator, "randint").integers(low, high, as_shape((size,), "randint"), dtype=np.int64))
-    return _make(array, dtype, device, requires_grad)
+    array = _draw("randint", "integers", generator, device, low, high, as_shape((size,), "randint"))
+    return _make(array, dtype, None, requires_grad)
 
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The integers 0 … n − 1 in random order, int64."""
     (count,) = as_shape((check_integer(n, "randperm", "n"),), "randperm")
-    return _make(_rng(generator, "randperm").permutation(count).astype(np.int64), dtype, device, False)
+    return _make(_draw("randperm", "permutation", generator, device, count), dtype, None, False)
 
 
 def normal(
@@ -310,24 +318,32 @@ def normal(
 ) -> Tensor:
     """Numbers from the normal distribution; mean and std may be tensors, whose common shape is then the size.
 
-    Raises:    ArgumentError: a negative std, or no size for a mean and std that are numbers
+    Args:      generator: see :func:`rand`. device: by default that of the tensors, else the generator's
+    Raises:    ArgumentError: a negative std (on a GPU when results next come to the host), or no size for a mean and
+               std that are numbers. DeviceError: mean and std on two devices
     """
     for name, value in (("mean", mean), ("std", std)):
         if not isinstance(value, Tensor | int | float | np.number):
             raise ArgumentTypeError(f"normal: {name} must be a number or a Tensor, got {type(value).__name__}")
-    means, stds = (to_numpy(v.data) if isinstance(v, Tensor) else np.asarray(v, np.float32) for v in (mean, std))
-    if (stds < 0).any():
-        raise ArgumentError(f"normal: std must not be negative, got {stds.min()}")
-    if size is None and not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+    tensors = [value for value in (mean, std) if isinstance(value, Tensor)]
+    if size is None and not tensors:
         raise ArgumentError("normal: give a size, or a tensor as mean or std")
-    shape = broadcast_shapes("normal", means.shape, stds.shape)
+    if device is None and tensors:
+        device = tensors[0].device
+        if tensors[-1].device != device:
+            raise DeviceError(f"normal: mean is on {device} and std on {tensors[-1].device}; move one with .to(device)")
+    means, stds = (
+        to_device(value.data, device) if isinstance(value, Tensor) else float(value) for value in (mean, std)
+    )
+    backend.check(np.less(stds, 0), lambda: ArgumentError(f"normal: std must not be negative, got {np.min(stds)}"))
+    shapes = [value.shape if isinstance(value, Tensor) else () for value in (mean, std)]
+    shape = broadcast_shapes("normal", *shapes)
     if size is not None:
         wide = as_shape((size,), "normal")
         if broadcast_shapes("normal", wide, shape) != wide:
-            raise ShapeError(
-                f"normal: size {wide} does not hold a mean of shape {means.shape} and a std of {stds.shape}"
-            )
+            raise ShapeError(f"normal: size {wide} does not hold a mean of shape {shapes[0]} and a std of {shapes[1]}")
         shape = wide
-    wanted = _float_dtype(np.result_type(means, stds) if dtype is None else dtype, "normal")
-    array = _draw("standard_normal", shape, wanted, _rng(generator, "normal"))
-    return _make((array * stds + means).astype(wanted), None, device, requires_grad)
+    common = np.result_type(*(value.dtype if isinstance(value, Tensor) else np.float32 for value in (mean, std)))
+    wanted = _float_dtype(common if dtype is None else dtype, "normal")
+    array = _draw("normal", "normal", generator, device, shape, wanted)
+    return _make(array * stds + means, wanted, None, requires_grad)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..autograd import Tensor, check_tensor
 from ..backend import array_module
 from ..errors import ArgumentError, ShapeError
@@ -16,10 +14,10 @@ from .selection import masked_fill
 from .shape import permute
 
 
-def _places(rows: int, columns: int, offset: int) -> tuple[Any, Any]:
-    """The indices of the diagonal that starts `offset` columns to the right (below 0: rows down)."""
+def _places(x: Tensor, rows: int, columns: int, offset: int) -> tuple[Any, Any]:
+    """The indices, arrays beside x, of the diagonal that starts `offset` columns to the right (below 0: rows down)."""
     row, column = max(-offset, 0), max(offset, 0)
-    steps = np.arange(max(min(rows - row, columns - column), 0))
+    steps = array_module(x.data).arange(max(min(rows - row, columns - column), 0))
     return steps + row, steps + column
 
 
@@ -35,7 +33,7 @@ def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor
     if first == second:
         raise ArgumentError(f"diagonal: dim1 and dim2 are both {first}; they must differ")
     rest = [d for d in range(x.ndim) if d not in (first, second)]
-    places = _places(x.shape[first], x.shape[second], check_integer(offset, "diagonal", "offset"))
+    places = _places(x, x.shape[first], x.shape[second], check_integer(offset, "diagonal", "offset"))
     return getitem(permute(x, *rest, first, second), (..., *places))
 
 
@@ -49,11 +47,11 @@ def diag(x: Tensor, diagonal: int = 0) -> Tensor:
     offset = check_integer(diagonal, "diag", "diagonal")
     if x.ndim == 2:
         rows, columns = x.shape
-        return getitem(x, _places(rows, columns, offset))
+        return getitem(x, _places(x, rows, columns, offset))
     if x.ndim != 1:
         raise ShapeError(f"diag: expects a vector or a matrix, got shape {x.shape}")
     size = x.shape[0] + abs(offset)
-    return IndexPutAdd(index=_places(size, size, offset), shape=(size, size))(x)
+    return IndexPutAdd(index=_places(x, size, size, offset), shape=(size, size))(x)
 
 
 def trace(x: Tensor) -> Tensor:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from .. import backend
+from .. import backend, kernels
 from ..autograd import Function, Tensor
 from ..backend import Generator
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
@@ -30,9 +29,7 @@ class Dropout(Function):
         self.p, self.mask_shape, self.generator = p, mask_shape, generator
 
     def forward(self, x: Any) -> Any:
-        mask = draw_mask(self.mask_shape, self.p, x, self.generator)
-        if self.p < 1:
-            mask *= 1.0 / (1.0 - self.p)
+        mask = draw_mask(self.mask_shape, self.p, x, self.generator, 1 / (1 - self.p) if self.p < 1 else 1.0)
         self.save(mask)
         return x * mask
 
@@ -41,16 +38,13 @@ class Dropout(Function):
         return gy * Tensor(mask)
 
 
-def draw_mask(shape: tuple[int, ...], p: float, like: Any, generator: Generator | None) -> Any:
-    """An array beside `like`, and of its dtype: 0 with probability p, else 1.
+def draw_mask(shape: tuple[int, ...], p: float, like: Any, generator: Generator | None, kept: float = 1.0) -> Any:
+    """An array beside `like`, and of its dtype: 0 with probability p, else `kept`. Drawn on the device of `like`.
 
     16 random bits decide: fast, and the probability is off by at most 2⁻¹⁷. 0, ½ and 1 are exact.
     """
     generator = backend.stream("dropout") if generator is None else generator
-    size = math.prod(shape)
-    draws = generator.numpy.integers(2**64, size=(size + 3) // 4, dtype=np.uint64).view(np.uint16)[:size]
-    mask = (draws.reshape(shape) >= round(p * 65536)).astype(like.dtype)
-    return backend.to_device(mask, backend.device_of(like))
+    return kernels.random_on(backend.device_of(like)).keep_mask(generator, shape, like.dtype, p, kept)
 
 
 def dropout(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Function, Tensor, check_tensor
-from ..backend import array_module
+from ..backend import array_module, in_range
 from ..errors import ArgumentError, DtypeError, OutOfRangeError, ShapeError
 from ._shared import check_integer, require_floating
 from .indexing import IndexPutAdd
@@ -47,7 +47,7 @@ def embedding(indices: Tensor, weight: Tensor, padding_idx: int | None = None) -
     if weight.ndim != 2:
         raise ShapeError(f"embedding: weight must have shape (rows, dimensions), got {weight.shape}")
     rows = weight.shape[0]
-    _check_range(places, rows, f"a table of {rows} rows", "embedding")
+    places = _in_range(places, rows, f"a table of {rows} rows", "embedding")
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:
             raise OutOfRangeError(f"embedding: padding_idx {padding_idx} is out of range for a table of {rows} rows")
@@ -70,7 +70,7 @@ def one_hot(indices: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = int(places.max()) + 1
     elif num_classes < 1:
         raise ArgumentError(f"one_hot: num_classes must be positive, or -1 to work it out, got {num_classes}")
-    _check_range(places, num_classes, f"{num_classes} classes", "one_hot")
+    places = _in_range(places, num_classes, f"{num_classes} classes", "one_hot")
     return Tensor((places[..., None] == array_module(places).arange(num_classes)).astype(np.int64))
 
 
@@ -81,7 +81,9 @@ def _integers(indices: Any, op: str) -> Any:
     return indices.data
 
 
-def _check_range(places: Any, length: int, what: str, op: str) -> None:
-    outside = (places < 0) | (places >= length)
-    if outside.any():
-        raise OutOfRangeError(f"{op}: index {int(places[outside].ravel()[0])} is out of range for {what}")
+def _in_range(places: Any, length: int, what: str, op: str) -> Any:
+    def error() -> Exception:
+        outside = places[(places < 0) | (places >= length)]
+        return OutOfRangeError(f"{op}: index {int(outside.ravel()[0])} is out of range for {what}")
+
+    return in_range(places, length, error)

@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from .. import kernels
 from ..autograd import Function, Tensor
 from ..backend import array_module
@@ -112,9 +110,9 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
             "one matrix for each image"
         )
     xp = array_module(theta.data)
-    axes = [_centers(n, bool(align_corners)) for n in size[2:]]
-    points = [*reversed(np.meshgrid(*axes, indexing="ij")), np.ones(size[2:])]
-    base = Tensor(xp.asarray(np.stack(points, axis=-1).reshape(-1, dims + 1), theta.dtype))
+    axes = [_centers(xp, n, bool(align_corners)) for n in size[2:]]
+    points = [*reversed(xp.meshgrid(*axes, indexing="ij")), xp.ones(size[2:])]
+    base = Tensor(xp.stack(points, axis=-1).reshape(-1, dims + 1).astype(theta.dtype))
     return (base @ theta.transpose(1, 2)).reshape(size[0], *size[2:], dims)
 
 
@@ -165,10 +163,10 @@ def grid_sample(
     return y.reshape(count, channels, *out_size)
 
 
-def _centers(n: int, align_corners: bool) -> np.ndarray:
+def _centers(xp: Any, n: int, align_corners: bool) -> Any:
     """The pixel centers of an axis in [−1, 1]; a single pixel lies at 0."""
     span = n - 1 if align_corners else n
-    return (2.0 * np.arange(n) - (n - 1)) / max(span, 1)
+    return (2.0 * xp.arange(n) - (n - 1)) / max(span, 1)
 
 
 def _weights(positions: Tensor, base: Tensor, mode: str) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import kernels
 from ..autograd import Function, Tensor, check_tensor
-from ..backend import array_module, is_array
+from ..backend import array_module, in_range, is_array
 from ..errors import ArgumentError, ArgumentTypeError, DtypeError, IndexTypeError, OutOfRangeError, ShapeError
 from ._shared import normalize_dim
 from .broadcast import broadcast_shapes, expand
@@ -100,6 +100,8 @@ def _index_entry(entry: Any, x: Tensor) -> Any:
             raise ArgumentError(f"indexing: the list {entry} is ragged, so it is no index") from None
         if entry.size == 0:
             entry = entry.astype(np.int64)
+    elif isinstance(entry, np.ndarray) and not isinstance(x.data, np.ndarray):
+        entry = array_module(x.data).asarray(entry)  # once, for forward and backward
     if is_array(entry):
         if entry.dtype.kind not in "biu":
             raise IndexTypeError(f"indexing: an index must be of integers or booleans, not of {entry.dtype}")
@@ -128,11 +130,14 @@ def check_index(index: Any, length: int, op: str) -> Tensor:
     index = check_tensor(index, op, "index")
     if index.data.dtype.kind not in "iu":
         raise DtypeError(f"{op}: index must be an integer tensor, got {index.dtype}")
-    if index.numel():
-        low, high = int(index.data.min()), int(index.data.max())
-        if low < 0 or high >= length:
-            raise OutOfRangeError(f"{op}: index {low if low < 0 else high} is out of range for length {length}")
-    return index if index.data.dtype == np.int64 else Tensor(index.data.astype(np.int64))
+    places = index.data
+
+    def error() -> Exception:
+        low, high = int(places.min()), int(places.max())
+        return OutOfRangeError(f"{op}: index {low if low < 0 else high} is out of range for length {length}")
+
+    checked = in_range(places, length, error).astype(np.int64, copy=False)
+    return index if checked is places else Tensor(checked)
 
 
 def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:

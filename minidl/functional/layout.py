@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, check_tensor
+from ..backend import to_device, to_numpy
 from ..errors import ArgumentError, OutOfRangeError, ShapeError
 from ._shared import check_integer, integers, normalize_dim, normalize_dims
 from .broadcast import broadcast_shapes, expand
@@ -76,11 +77,11 @@ def repeat_interleave(x: Tensor, repeats: int | Tensor, dim: int | None = None) 
     if dim is None:
         x, dim = reshape(x, -1), 0
     dim = normalize_dim(dim, x.ndim, "repeat_interleave")
-    counts = repeats.data if isinstance(repeats, Tensor) else np.asarray(repeats)
+    counts = to_numpy(repeats.data) if isinstance(repeats, Tensor) else np.asarray(repeats)  # they set the shape
     length = x.shape[dim] if x.ndim else 1
     if counts.dtype.kind not in "iu" or counts.ndim > 1 or counts.size not in (1, length) or (counts < 0).any():
         raise ArgumentError(f"repeat_interleave: repeats must be 1 or {length} integers ≥ 0, got {repeats!r:.80}")
-    return index_select(x, dim, Tensor(np.arange(length).repeat(counts)))
+    return index_select(x, dim, Tensor(to_device(np.arange(length).repeat(counts), x.device)))
 
 
 def hstack(tensors: Sequence[Tensor]) -> Tensor:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ..autograd import Function, FusedFunction, Tensor
-from ..backend import array_module
+from ..backend import array_module, check
 from ..errors import ArgumentError, ShapeError
 from ._loss_inputs import fitting_weight, pair, weighted
 from ._shared import apply_reduction, check_number
@@ -73,14 +74,15 @@ def binary_cross_entropy(
     input, target = pair(input, target, "binary_cross_entropy")
     remedy = "apply sigmoid first, or use binary_cross_entropy_with_logits"
     for name, values, advice in (("input", input.data, remedy), ("target", target.data, "it holds probabilities")):
-        inside = (values >= 0) & (values <= 1)
-        if not inside.all():
-            raise ArgumentError(
-                f"binary_cross_entropy: {name} must lie between 0 and 1, "
-                f"got {float(values[~inside].ravel()[0])}; {advice}"
-            )
+        outside = ~((values >= 0) & (values <= 1))  # and NaN
+        check(outside, partial(_not_a_probability, name, values, outside, advice))
     losses = weighted(BinaryCrossEntropy()(input, target), weight, "binary_cross_entropy")
     return apply_reduction(losses, reduction, "binary_cross_entropy")
+
+
+def _not_a_probability(name: str, values: Any, outside: Any, advice: str) -> Exception:
+    value = float(values[outside].ravel()[0])
+    return ArgumentError(f"binary_cross_entropy: {name} must lie between 0 and 1, got {value}; {advice}")
 
 
 def binary_cross_entropy_with_logits(

@@ -40,8 +40,8 @@ def argsort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool 
     if not x.ndim:
         return Tensor(xp.zeros((), np.int64))
     if not descending:
-        return Tensor(xp.argsort(x.data, axis=dim, stable=True))
-    backwards = xp.argsort(xp.flip(x.data, dim), axis=dim, stable=True)  # flipped twice, ties stay in order
+        return Tensor(xp.argsort(x.data, axis=dim, kind="stable"))
+    backwards = xp.argsort(xp.flip(x.data, dim), axis=dim, kind="stable")  # flipped twice, ties stay in order
     return Tensor(xp.flip(x.shape[dim] - 1 - backwards, dim))
 
 

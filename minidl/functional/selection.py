@@ -40,7 +40,7 @@ class MaskedFill(Function):
         self.value = value
 
     def forward(self, x: Any, mask: Any) -> Any:
-        return kernels.of(x).choose(mask, array_module(x).asarray(self.value, dtype=x.dtype), x)
+        return kernels.of(x).choose(mask, array_module(x).full((), self.value, x.dtype), x)
 
     def backward(self, gy: Tensor) -> tuple[Tensor, None]:
         return MaskedFill(value=0.0)(gy, self.inputs[1]), None

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import kernels
 from ..autograd import Function, Tensor, check_tensor
+from ..backend import in_range
 from ..errors import DtypeError, OutOfRangeError, ShapeError
 from ._pool_window import unpooled_size
 from ._shared import Ints, Size, ntuple, require_floating
@@ -122,23 +123,24 @@ def _max_unpool(
     kernel = ntuple(kernel_size, dims, op, "kernel_size")
     steps = kernel if stride is None else ntuple(stride, dims, op, "stride")
     size = unpooled_size(x, dims, op, kernel, steps, ntuple(padding, dims, op, "padding", minimum=0), output_size)
-    _check_indices(x, indices, size, op)
-    return MaxUnpool(size=size)(x, indices)
+    return MaxUnpool(size=size)(x, _checked_indices(x, indices, size, op))
 
 
-def _check_indices(x: Tensor, indices: Tensor, size: Size, op: str) -> None:
+def _checked_indices(x: Tensor, indices: Tensor, size: Size, op: str) -> Tensor:
     if indices.dtype != np.int64:
         raise DtypeError(
             f"{op}: indices must be int64, got {indices.dtype}; max pooling with return_indices=True gives them"
         )
     if indices.shape != x.shape:
         raise ShapeError(f"{op}: indices {indices.shape} must have the shape of x {x.shape}: one index for each value")
-    if indices.numel() == 0:
-        return
-    plane = prod(size)
-    lowest, highest = int(indices.data.min()), int(indices.data.max())
-    if lowest < 0 or highest >= plane:
-        raise OutOfRangeError(
+    plane, places = prod(size), indices.data
+
+    def error() -> Exception:
+        lowest, highest = int(places.min()), int(places.max())
+        return OutOfRangeError(
             f"{op}: index {lowest if lowest < 0 else highest} is outside the output of size {size}, whose indices are "
             f"0 to {plane - 1}; pass the pooling's input size as output_size"
         )
+
+    checked = in_range(places, plane, error)
+    return indices if checked is places else Tensor(checked)

@@ -1,8 +1,8 @@
 """The numerical kernels: arrays in, arrays out, no gradient graph.
 
 ``reference/`` holds textbook loops, the definition and the oracle of every kernel; ``cpu/`` the same functions in
-NumPy, made fast. Both have the same names and signatures; ``cuda/``, loaded at the first CUDA array, is to have them
-too. :func:`of` is the whole dispatcher.
+NumPy, made fast; ``cuda/``, loaded at the first CUDA array, the same in CuPy and CUDA C. All have the same names and
+signatures. :func:`of` is the whole dispatcher; random numbers, which no array is there for yet, have :func:`random_on`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import Device
 from . import cpu
+from .cpu import random as cpu_random
 
 
 def of(array: Any) -> ModuleType:
@@ -23,4 +25,11 @@ def of(array: Any) -> ModuleType:
     return importlib.import_module("minidl.kernels.cuda")
 
 
-__all__ = ["cpu", "of"]
+def random_on(device: Device) -> ModuleType:
+    """The kernels that draw random numbers there: ``kernels.random_on(device).uniform(generator, shape, dtype)``."""
+    if device.type == "cpu":
+        return cpu_random
+    return importlib.import_module("minidl.kernels.cuda.random")
+
+
+__all__ = ["cpu", "of", "random_on"]

@@ -1,6 +1,7 @@
 """Initial values of parameters. Every function writes into ``tensor.data`` and returns the tensor.
 
-Random numbers come from the stream "init", or from the generator that is given.
+Random numbers come from the stream "init", or from the generator that is given. They are drawn on the CPU and moved
+once, to where the tensor is: the same seed begins with the same weights on every device.
 """
 
 from __future__ import annotations

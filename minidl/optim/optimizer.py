@@ -14,7 +14,15 @@ import numpy as np
 
 from .. import backend
 from ..autograd import Tensor, enable_grad
-from ..errors import ArgumentError, ArgumentTypeError, DtypeError, MissingMethodError, ShapeError, StateDictError
+from ..errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DeviceError,
+    DtypeError,
+    MissingMethodError,
+    ShapeError,
+    StateDictError,
+)
 from ..nn.parameter import zero_grad
 
 BLOCK = 1 << 15
@@ -95,7 +103,8 @@ class Optimizer:
 
         Args:      closure: computes the loss and its gradients anew, and is called first
         Returns:   what the closure returned, or None
-        Raises:    ShapeError, DtypeError: a gradient, set by hand, that does not fit its parameter
+        Raises:    ShapeError, DtypeError, DeviceError: a gradient, set by hand, that does not fit its parameter; or a
+                   state on another device
         """
         loss = None
         if closure is not None:
@@ -106,7 +115,12 @@ class Optimizer:
                 if parameter.grad is not None:
                     data, grad = parameter.data, parameter.grad.data
                     self._check_gradient(data, grad)
-                    self._update_in_blocks(data, grad, self.state.setdefault(parameter, {}), group)
+                    state = self.state.setdefault(parameter, {})
+                    try:
+                        self._update_in_blocks(data, grad, state, group)
+                    except (MemoryError, TypeError, ValueError) as error:
+                        self._explain(error, data, state)
+                        raise
                     parameter.bump_version()
         return loss
 
@@ -125,10 +139,24 @@ class Optimizer:
         state.update({name: value for name, value in after.items() if name not in arrays})
 
     def _check_gradient(self, data: Any, grad: Any) -> None:
+        if isinstance(grad, np.ndarray) != isinstance(data, np.ndarray):
+            devices = backend.device_of(data), backend.device_of(grad)
+            raise DeviceError(f"{self._name}: a parameter on {devices[0]} has a gradient on {devices[1]}")
         if grad.shape != data.shape:
             raise ShapeError(f"{self._name}: a parameter of shape {data.shape} has a gradient of shape {grad.shape}")
         if grad.dtype != data.dtype:
             raise DtypeError(f"{self._name}: a parameter of dtype {data.dtype} has a gradient of dtype {grad.dtype}")
+
+    def _explain(self, error: Any, data: Any, state: dict[str, Any]) -> None:
+        """Raise an error of minidl where a GPU is full, or the state is not where the parameter is."""
+        there = backend.device_of(data)
+        for name, value in state.items():
+            if backend.is_array(value) and backend.device_of(value) != there:
+                raise DeviceError(
+                    f"{self._name}: {name!r} of a parameter on {there} is on {backend.device_of(value)}: the model was "
+                    "moved after its first step; optimizer.load_state_dict(optimizer.state_dict()) moves the state too"
+                ) from error
+        backend.explain(error, f"{self._name}.step")
 
     # ------------------------------------------------------------------ for the rules
 

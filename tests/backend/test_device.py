@@ -11,7 +11,7 @@ from minidl import backend, kernels
 from minidl.backend import Device, array_module, device_of, is_array, to_device, to_numpy
 from minidl.backend._cupy import import_cupy
 from minidl.errors import ArgumentTypeError, DeviceError
-from tests.fake_cupy import make
+from tests import cupy_stand_in
 
 
 @pytest.fixture
@@ -69,20 +69,16 @@ def test_a_gpu_asked_for_without_cupy(no_cupy, request_cuda):
     assert not backend.cuda_is_available()
 
 
-def test_cupy_without_a_driver(monkeypatch):
-    class CUDARuntimeError(Exception):
-        pass
-
-    monkeypatch.setitem(sys.modules, "cupy", make(CUDARuntimeError("driver version is insufficient")))
-    import_cupy.cache_clear()
-    with pytest.raises(DeviceError, match=r"CuPy 13.9 was found but no CUDA device could be used \(driver version is"):
+def test_cupy_without_a_driver(stand_in):
+    error = stand_in.cuda.runtime.CUDARuntimeError
+    cupy_stand_in.machine.count = error("cudaErrorInsufficientDriver", "CUDA driver version is insufficient")
+    with pytest.raises(DeviceError, match=r"CuPy [\d.]+ was found but no CUDA device could be used \(cudaErrorInsuff"):
         ml.ones(2, device="cuda")
     import_cupy.cache_clear()
-    monkeypatch.setitem(sys.modules, "cupy", make(0))
+    cupy_stand_in.machine.count = 0
     with pytest.raises(DeviceError, match="CuPy was found but this machine has no CUDA device"):
         ml.ones(2, device="cuda")
     assert not backend.cuda_is_available()
-    import_cupy.cache_clear()
 
 
 def test_cupy_that_is_broken(monkeypatch):
@@ -103,11 +99,11 @@ def test_cupy_that_is_broken(monkeypatch):
     import_cupy.cache_clear()
 
 
-def test_with_a_gpu(fake_cupy):
+def test_with_a_gpu(stand_in):
     assert backend.cuda_is_available()
     there = to_device(np.arange(3.0), "cuda:1")
-    assert type(there) is fake_cupy.ndarray
-    assert device_of(there) == "cuda:1" and array_module(there) is fake_cupy and is_array(there)
+    assert type(there) is stand_in.ndarray
+    assert device_of(there) == "cuda:1" and array_module(there) is stand_in and is_array(there)
     assert to_device(there, "cuda:1") is there
     assert device_of(to_device(there, "cuda:0")) == "cuda:0"
     np.testing.assert_array_equal(to_numpy(there), np.arange(3.0))
@@ -129,7 +125,7 @@ def test_the_dispatcher_of_kernels():
     assert kernels.of(np.ones(2)).__name__ == "minidl.kernels.cpu"
 
 
-def test_conversions_of_device_and_dtype_at_once(fake_cupy):
+def test_conversions_of_device_and_dtype_at_once(stand_in):
     x = ml.tensor([1, 2])
     y = x.to("cuda", ml.float64)
     assert y.device == "cuda" and y.dtype == np.float64

@@ -87,6 +87,43 @@ def test_the_state_of_all_streams():
     assert [stream(name).numpy.random() for name in STREAM_NAMES] == first
 
 
+def test_the_part_for_gpus_is_part_of_the_state():
+    generator = Generator(7)
+    before = generator.get_state()
+    assert "cuda" not in before
+    key, position = generator.reserve(5)
+    assert position == 0 and generator.reserve(2) == (key, 5)
+    state = json.loads(json.dumps(generator.get_state()))
+    assert state == before | {"cuda": [key, 7]}
+    other = Generator(1)
+    other.set_state(state)
+    assert other.reserve(1) == (key, 7) == generator.reserve(1)
+    other.set_state(before)  # of a time when no GPU had drawn, or of a version without this part
+    assert other.get_state() == before and other.reserve(1) == (key, 0)
+    assert Generator(7).reserve(1) == (key, 0) and Generator(8).reserve(1)[0] != key
+    assert generator.manual_seed(7).reserve(1) == (key, 0)
+
+
+def test_streams_have_parts_for_gpus_of_their_own():
+    ml.manual_seed(0)
+    parts = [stream(name).reserve(3) for name in STREAM_NAMES]
+    assert len({key for key, _ in parts}) == len(STREAM_NAMES)
+    state = json.loads(json.dumps(ml.get_random_state()))
+    ml.manual_seed(1)
+    assert "cuda" not in stream("noise").get_state()
+    ml.set_random_state(state)
+    assert [stream(name).reserve(1) for name in STREAM_NAMES] == [(key, 3) for key, _ in parts]
+
+
+def test_positions_come_round():
+    generator = Generator(0)
+    generator.set_state(generator.get_state() | {"cuda": [1, 2**128 - 1]})
+    assert generator.reserve(2) == (1, 2**128 - 1) and generator.reserve(0) == (1, 1)
+
+
+GOOD = {"bit_generator": "SFC64", "state": [1, 2, 3, 4], "has_uint32": 0, "uinteger": 0}
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -97,6 +134,12 @@ def test_the_state_of_all_streams():
         {"bit_generator": "SFC64", "state": [1, 2, 3, -4], "has_uint32": 0, "uinteger": 0},
         {"bit_generator": "SFC64", "state": "abcd", "has_uint32": 0, "uinteger": 0},
         {"bit_generator": "SFC64", "state": [1, 2, 3, 4]},
+        GOOD | {"cuda": [2**64, 0]},
+        GOOD | {"cuda": [0, 2**128]},
+        GOOD | {"cuda": [0, -1]},
+        GOOD | {"cuda": [0]},
+        GOOD | {"cuda": None},
+        GOOD | {"cuda": "ab"},
     ],
 )
 def test_bad_states_change_nothing(bad):

@@ -6,6 +6,7 @@ import pytest
 import minidl as ml
 from minidl.autograd import Tensor
 from minidl.errors import ArgumentError, ArgumentTypeError, DeviceError, DtypeError, MinidlError, OutOfRangeError
+from tests.cupy_stand_in import counting
 
 
 @pytest.mark.parametrize(
@@ -167,9 +168,76 @@ def test_random_numbers_take_generators():
             draw(5)
 
 
-def test_generators_on_a_gpu(fake_cupy):
-    with pytest.raises(DeviceError, match="rand: the generator is on cuda:0; numbers are drawn on the CPU"):
-        ml.rand(2, generator=ml.Generator(0, device="cuda"))
+RANDOM = [
+    lambda **where: ml.rand(50, **where),
+    lambda **where: ml.randn(50, **where),
+    lambda **where: ml.randint(-1000, 1000, (50,), **where),
+    lambda **where: ml.randperm(50, **where),
+    lambda **where: ml.normal(1.0, 2.0, (50,), **where),
+]
+
+
+@pytest.mark.parametrize("draw", RANDOM)
+def test_random_numbers_for_a_gpu_are_drawn_there(on_cuda, draw):
+    """By any generator, which on the CPU goes on as if nothing had happened."""
+    generator = ml.Generator(3)
+    with counting() as seen:
+        there = draw(device="cuda", generator=generator)
+    assert there.device == "cuda" and not seen.places
+    host = draw(generator=generator)
+    assert host.device == "cpu" and host.tolist() == draw(generator=ml.Generator(3)).tolist()
+    assert there.dtype == host.dtype and there.tolist() != host.tolist()
+    assert draw(device="cuda", generator=ml.Generator(3)).tolist() == there.tolist()
+    assert draw(generator=ml.Generator(3, device="cuda")).device == "cuda"
+    assert draw(device="cpu", generator=ml.Generator(3, device="cuda")).tolist() == host.tolist()
+    ml.manual_seed(4)
+    first = draw(device="cuda").tolist()
+    ml.manual_seed(4)
+    assert draw(device="cuda").tolist() == first
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **where: ml.zeros(2, 3, **where),
+        lambda **where: ml.ones(2, dtype=ml.int64, **where),
+        lambda **where: ml.empty(0, 3, **where),
+        lambda **where: ml.full((2, 2), 7, **where),
+        lambda **where: ml.full((), 0.5, dtype=ml.float64, **where),
+        lambda **where: ml.eye(2, 3, **where),
+        lambda **where: ml.arange(1, 8, 3, **where),
+        lambda **where: ml.arange(0, 1, 0.25, **where),
+        lambda **where: ml.linspace(0, 1, 5, **where),
+    ],
+)
+def test_constants_on_a_gpu_are_made_there(on_cuda, make):
+    host = make()
+    with counting() as seen:
+        there = make(device="cuda")
+        again = make(device=there.device)
+    assert not seen.places and there.device == again.device == "cuda"
+    assert there.dtype == host.dtype and there.shape == host.shape and there.tolist() == host.tolist()
+
+
+def test_normal_numbers_around_tensors_on_a_gpu(on_cuda):
+    means, stds = ml.tensor([[1.0], [100.0]], device="cuda"), ml.tensor([0.0, 1e-3], device="cuda")
+    with counting() as seen:
+        x = ml.normal(means, stds)
+    assert not seen.places and x.device == "cuda" and x.dtype == np.float32
+    np.testing.assert_allclose(x.cpu().numpy(), [[1, 1], [100, 100]], rtol=0.01)
+    assert x.cpu().numpy()[0, 0] == 1
+    assert ml.normal(means, 1.0, device="cpu").device == "cpu"
+    with pytest.raises(DeviceError, match="normal: mean is on cuda:0 and std on cpu; move one with"):
+        ml.normal(means, ml.ones(2))
+    y = ml.normal(means, -stds)
+    with pytest.raises(ArgumentError, match="normal: std must not be negative, got -0.001"):
+        y.cpu()
+
+
+@pytest.mark.parametrize("make", [lambda: ml.zeros(1, device="cuda:7"), lambda: ml.rand(1, device="cuda:7")])
+def test_making_on_a_gpu_that_is_not_there(stand_in, make):
+    with pytest.raises(DeviceError, match=r"device 'cuda:7' does not exist: this machine has 2 CUDA device"):
+        make()
 
 
 def test_random_dtypes():

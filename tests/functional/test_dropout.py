@@ -7,6 +7,7 @@ import minidl.functional as F
 from minidl import backend
 from minidl.autograd import Tensor, grad, gradcheck, gradgradcheck
 from minidl.errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
+from tests.cupy_stand_in import counting
 
 ALL = [F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout]
 SHAPES = {F.dropout2d: (4, 5, 2, 3), F.dropout3d: (4, 5, 2, 3, 2)}
@@ -137,6 +138,29 @@ def test_gradient_checks_pass_when_the_stream_is_reset(fn):
 
     assert gradcheck(fixed, [x])
     assert gradgradcheck(lambda x: fixed(x) * x, [x])
+
+
+@pytest.mark.parametrize("fn", ALL)
+def test_on_a_gpu_the_mask_is_drawn_there_from_the_same_stream(on_cuda, fn):
+    """No transfer and no wait; the part of the stream for the CPU goes on as if nothing had happened."""
+
+    def draw():
+        return fn(x, 0.4, training=True)
+
+    x = Tensor(backend.to_device(np.ones(shape_for(fn), np.float32), "cuda"), requires_grad=True)
+    backend.manual_seed(3)
+    state = backend.stream("dropout").get_state()
+    with counting() as seen:
+        first, second = draw(), draw()
+        gx = grad(first.sum(), x)[0]
+    assert not seen.places and first.device == gx.device == "cuda"
+    assert first.tolist() != second.tolist()
+    if not fn.__name__.endswith("alpha_dropout"):
+        assert gx.tolist() == first.tolist()
+    moved_on = backend.stream("dropout").get_state()
+    assert moved_on.pop("cuda")[1] > 0 and moved_on == state
+    backend.manual_seed(3)
+    assert draw().tolist() == first.tolist() and draw().tolist() == second.tolist()
 
 
 def test_the_input_is_never_overwritten():

@@ -20,6 +20,7 @@ class OpCase:
     torch       `lambda torch, *tensors: ...`, PyTorch's spelling of `fn`, or None where PyTorch has no such operation
     diff        positions of the inputs that are differentiated; None: every floating input
     second      False only where the operation documents NotTwiceDifferentiable (the runner then checks that it raises)
+    draws       whether it draws random numbers: `reference` then takes device="cpu" or "cuda", whose numbers differ
     batch_axis  axis of the first `batched` inputs that may be empty; None: the operation has no batch
     batched     positions of the inputs that carry the batch
     """
@@ -31,6 +32,7 @@ class OpCase:
     torch: Callable[..., Any] | None = None
     diff: tuple[int, ...] | None = None
     second: bool = True
+    draws: bool = False
     batch_axis: int | None = None
     batched: tuple[int, ...] = (0,)
     tolerances: dict[str, tuple[float, float]] = field(default_factory=dict)

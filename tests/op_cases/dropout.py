@@ -7,22 +7,27 @@ import numpy as np
 
 import minidl.functional as F
 from minidl import backend
+from tests import philox
 
 from ._case import OpCase, normal
 
 SATURATION = -1.7580993408473766
 
 
-def mask(shape, p):
+def mask(shape, p, device):
     """What the generator with seed 0 gives: 0 with probability p, else 1."""
-    size = int(np.prod(shape))
-    bits = backend.Generator(0).numpy.integers(2**64, size=-(-size // 4), dtype=np.uint64).view(np.uint16)[:size]
-    return (bits.reshape(shape) / 65536 >= round(p * 65536) / 65536).astype(np.float64)
+    size, generator = int(np.prod(shape)), backend.Generator(0)
+    if device == "cpu":
+        bits = generator.numpy.integers(2**64, size=-(-size // 4), dtype=np.uint64).view(np.uint16)[:size]
+        bits = bits.reshape(shape)
+    else:
+        bits = philox.spread(philox.words(*generator.reserve(0), -(-size // 8)).view(np.uint16), shape)
+    return (bits / 65536 >= round(p * 65536) / 65536).astype(np.float64)
 
 
 def case(name, fn, x_shape, p, mask_shape=None, *, alpha=False):
-    def expected(x):
-        m = mask(x.shape if mask_shape is None else (x.shape[0], *mask_shape), p)
+    def expected(x, device):
+        m = mask(x.shape if mask_shape is None else (x.shape[0], *mask_shape), p, device)
         if alpha:
             a = 1 / np.sqrt((1 - p) * (1 + p * SATURATION**2))
             return a * (x * m + SATURATION * (1 - m)) - a * p * SATURATION
@@ -33,6 +38,7 @@ def case(name, fn, x_shape, p, mask_shape=None, *, alpha=False):
         fn=lambda x: fn(x, p, True, generator=backend.Generator(0)),
         inputs=normal(x_shape),
         reference=expected,
+        draws=True,
         batch_axis=0,
     )
 
