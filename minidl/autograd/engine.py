@@ -63,10 +63,10 @@ def grad(
             )
     seeds = [(root, _seed(root, cotangent, "grad")) for root, cotangent in zip(roots, cotangents, strict=True)]
     found = run(seeds, targets, create_graph=create_graph, retain_graph=_default(retain_graph, create_graph))
-    for i, gradient in enumerate(found):
-        if gradient is None and not allow_unused:
+    for i, target in enumerate(targets):
+        if found[i] is None and not allow_unused:
             raise GradientError(
-                f"grad: the outputs do not depend on input {i} (shape {targets[i].shape}); "
+                f"grad: the outputs do not depend on input {i} (shape {target.shape}); "
                 "pass allow_unused=True to get None for it"
             )
     return tuple(None if gradient is None else _unshared(gradient, create_graph) for gradient in found)
@@ -319,7 +319,7 @@ def _unshared(gradient: Tensor, create_graph: bool) -> Tensor:
     if create_graph:
         return gradient.clone()
     array = gradient.data
-    if type(gradient) is Tensor and type(array) is np.ndarray and array.flags.writeable:
+    if type(array) is np.ndarray and array.flags.writeable:
         references = sys.getrefcount(gradient), _references(array)
         if references[0] <= _SOLE[0] and references[1] <= _SOLE[1]:
             return _wrap(array)  # nobody else has it

@@ -9,6 +9,9 @@ from ...backend import empty, get_num_threads, one_blas_thread, share
 SHARED_WORK = 4_000_000
 """Multiply-adds (some 50 µs) from which on a product is shared among the cores."""
 
+ENOUGH_ROWS = 128
+"""Rows from which on a result is cut into rows, which lie together; below, along its longer side."""
+
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The products of stacks of matrices (…, I, K) and (…, K, J), with broadcasting over the stack."""
@@ -16,7 +19,7 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         work = a.size * b.shape[1]
         if work >= 2 * SHARED_WORK and get_num_threads() > 1:
             y = empty((len(a), b.shape[1]), a.dtype, shared=True)
-            by_row = len(a) >= b.shape[1]
+            by_row = len(a) >= min(b.shape[1], ENOUGH_ROWS)
             size = max(y.shape)
             share(_product_part, size, (y,), (a, b), (by_row,), max(1, size * SHARED_WORK // work))
             return y
