@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .. import kernels
 from ..autograd import FusedFunction, Tensor
 from ..backend import array_module
 from ..errors import ArgumentError, ShapeError
@@ -15,7 +16,7 @@ from .elementwise import relu
 from .indexing import Gather
 from .selection import masked_fill
 from .shape import Reshape
-from .softmax import log_softmax, shifted
+from .softmax import log_softmax
 
 
 class SoftmaxCrossEntropy(FusedFunction):
@@ -28,25 +29,16 @@ class SoftmaxCrossEntropy(FusedFunction):
         self.dim, self.labels, self.mean = dim, labels, mean
 
     def forward(self, x: Any) -> Any:
-        xp = array_module(x)
-        others = xp.ix_(*[xp.arange(length) for length in self.labels.shape])  # counts through all other dimensions
-        labelled = (*others[: self.dim], self.labels, *others[self.dim :])
-        z = shifted(x, self.dim)
-        picked = z[labelled]
-        e = xp.exp(z, out=z)
-        total = e.sum(axis=self.dim, keepdims=True)
-        self.save(e, total, labelled)
-        losses = xp.log(total).reshape(picked.shape) - picked
+        losses, *rest = kernels.of(x).softmax_cross_entropy(x, self.labels, self.dim)
+        self.save(*rest)
         if not self.mean:
             return losses
         return losses.sum() * (1 / losses.size if losses.size else math.nan)
 
     def backward_array(self, gy: Any) -> Any:
-        e, total, labelled = self.saved
+        x, (top, total) = self.input_arrays[0], self.saved
         gy = gy / max(self.labels.size, 1) if self.mean else gy
-        gx = e * ((gy if self.mean else gy.reshape(total.shape)) / total)
-        gx[labelled] -= gy
-        return gx
+        return kernels.of(x).softmax_cross_entropy_backward(gy, x, self.labels, top, total, self.dim)
 
     def composite(self, x: Tensor) -> Tensor:
         losses = -_pick(log_softmax(x, self.dim), self.dim, self.labels)

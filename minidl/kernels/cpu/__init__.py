@@ -10,6 +10,7 @@ from .batch_norm import (
     normalized_sum,
 )
 from .conv import conv, conv_input_grad, conv_weight_grad
+from .cross_entropy import softmax_cross_entropy, softmax_cross_entropy_backward
 from .elementwise import (
     add,
     binary,
@@ -49,13 +50,13 @@ from .special import erf
 from .unfold import fold, unfold
 
 __all__ = [
-    "adaptive_avg_pool", "adaptive_avg_pool_input_grad", "adaptive_max_pool", "add", "avg_pool",
-    "avg_pool_input_grad", "batch_norm", "batch_norm_backward", "batch_norm_eval", "batch_norm_eval_backward",
-    "batch_norm_statistics", "binary", "channel_sum", "choose", "contiguous", "conv", "conv_input_grad",
-    "conv_weight_grad", "erf", "fold", "gather_dot", "grid_coordinates", "grid_taps", "group_norm",
-    "group_norm_backward", "index_put_add", "last_of_equal_indices", "leaky_relu", "leaky_relu_backward",
-    "local_response_norm", "local_response_norm_backward", "matmul", "max_pool", "max_pool_recorded",
-    "normalized_sum", "pad", "pad_adjoint", "plane_gather", "plane_scatter", "recorded_indices",
-    "recorded_input_grad", "relu", "relu_backward", "resize", "resize_adjoint", "scatter_add", "tanh_backward",
+    "adaptive_avg_pool", "adaptive_avg_pool_input_grad", "adaptive_max_pool", "add", "avg_pool", "avg_pool_input_grad",
+    "batch_norm", "batch_norm_backward", "batch_norm_eval", "batch_norm_eval_backward", "batch_norm_statistics",
+    "binary", "channel_sum", "choose", "contiguous", "conv", "conv_input_grad", "conv_weight_grad", "erf", "fold",
+    "gather_dot", "grid_coordinates", "grid_taps", "group_norm", "group_norm_backward", "index_put_add",
+    "last_of_equal_indices", "leaky_relu", "leaky_relu_backward", "local_response_norm",
+    "local_response_norm_backward", "matmul", "max_pool", "max_pool_recorded", "normalized_sum", "pad", "pad_adjoint",
+    "plane_gather", "plane_scatter", "recorded_indices", "recorded_input_grad", "relu", "relu_backward", "resize",
+    "resize_adjoint", "scatter_add", "softmax_cross_entropy", "softmax_cross_entropy_backward", "tanh_backward",
     "unary", "unfold", "weighted_gather", "weighted_scatter",
 ]  # fmt: skip

@@ -9,47 +9,52 @@ channel or per group are kept in float64; they cost nothing, and a mean of 10⁴
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
-from ...backend import parallel_for, scratch
+from ...backend import empty, scratch, share
 from .batch_norm import FAR, LONG_CHANNEL, _origin
+from .elementwise import LARGE
 
-_BLOCK = 1 << 16  # elements that a block of rows may have: a few arrays of that size fit into the L2 cache
-_GRAIN = 4  # blocks that make a thread worth its while
-
-
-def _blocks(rows: int, columns: int) -> list[slice]:
-    """Slices of so many rows that they stay in the cache."""
-    step = max(_BLOCK // columns, 1)
-    return [slice(start, start + step) for start in range(0, rows, step)]
+_BLOCK = 1 << 16  # elements that a block of samples may have: a few arrays of that size fit into the L2 cache
 
 
-def _for_each(blocks: list[slice], work: Callable[[int, slice], None]) -> None:
-    """Call ``work(i, blocks[i])`` for each block, on all cores if there are enough of them."""
+def _blocks(start: int, stop: int, step: int) -> list[slice]:
+    return [slice(i, min(i + step, stop)) for i in range(start, stop, step)]
 
-    def part(start: int, stop: int) -> None:
-        for i in range(start, stop):
-            work(i, blocks[i])
 
-    parallel_for(part, len(blocks), _GRAIN)
+def _samples_at_once(sample: np.ndarray) -> int:
+    """So many that they stay in the cache."""
+    return max(_BLOCK // sample.size, 1)
 
 
 def group_norm(x, weight, bias, eps):
     """Normalize each of the G groups of each sample of x (N, G, K, S): (y, mean (N, G), biased variance (N, G)).
 
-    weight and bias are (G, K): one number for each of the K channels of a group.
+    weight and bias are (G, K): one number for each of the K channels of a group. Layer normalization over few features
+    is some five times slower than a single loop would be: NumPy needs seven passes, each by rows of that length.
     """
     samples, groups, _, inner = x.shape
     if x.size == 0:
         return np.empty_like(x), np.zeros((samples, groups)), np.zeros((samples, groups))
     values = np.ascontiguousarray(x).reshape(samples, groups, math.prod(x.shape[2:]))
-    y = np.empty_like(values)
-    mean, var = np.empty((samples, groups)), np.empty((samples, groups))
-    gamma, beta = _per_value(weight, inner), _per_value(bias, inner)
+    y = empty(values.shape, x.dtype, shared=True)
+    mean, var = (empty((samples, groups), np.float64, shared=True) for _ in range(2))
+    grain = max(LARGE // 2 // values[0].size, 1)
+    share(
+        _normalize_part,
+        samples,
+        (y, mean, var),
+        (values, _per_value(weight, inner), _per_value(bias, inner)),
+        (eps,),
+        grain,
+    )
+    return y.reshape(x.shape), mean, var
 
-    def normalize(_: int, block: slice) -> None:
+
+def _normalize_part(start: int, stop: int, outs, ins, eps: float) -> None:
+    (y, mean, var), (values, gamma, beta) = outs, ins
+    for block in _blocks(start, stop, _samples_at_once(values[0])):
         rough = _row_mean(values[block])
         d = np.subtract(values[block], rough, out=y[block])
         var[block] = np.vecdot(d, d) / d.dtype.type(d.shape[2])
@@ -59,14 +64,11 @@ def group_norm(x, weight, bias, eps):
             d -= residual
             mean[block] += residual[..., 0]
             var[block] = np.vecdot(d, d) / d.dtype.type(d.shape[2])
-        d *= _inverse_std(var[block], eps, x.dtype)
-        if weight is not None:
+        d *= _inverse_std(var[block], eps, d.dtype)
+        if gamma is not None:
             d *= gamma
-        if bias is not None:
+        if beta is not None:
             d += beta
-
-    _for_each(_blocks(samples, values[0].size), normalize)
-    return y.reshape(x.shape), mean, var
 
 
 def group_norm_backward(gy, x, weight, mean, var, eps):
@@ -76,28 +78,35 @@ def group_norm_backward(gy, x, weight, mean, var, eps):
         return np.empty_like(x), *np.zeros((2, groups, per_group), x.dtype)
     values = np.ascontiguousarray(x).reshape(samples, groups, per_group * inner)
     grads = np.ascontiguousarray(gy).reshape(values.shape)
-    gx, gamma = np.empty_like(values), _per_value(weight, inner)
     origin, rest = _origin(mean, var, x.dtype)
-    blocks = _blocks(samples, values[0].size)
-    partial = np.empty((2, len(blocks), groups, per_group), x.dtype)
+    step = _samples_at_once(values[0])
+    blocks = -(-samples // step)
+    gx = empty(values.shape, x.dtype, shared=True)
+    partial = empty((2, blocks, groups, per_group), x.dtype, shared=True)
+    ins = (grads, values, _per_value(weight, inner), var, origin, rest)
+    grain = max(LARGE // 2 // (step * values[0].size), 1)
+    share(_group_norm_backward_part, blocks, (gx, partial), ins, (eps, step), grain)
+    gweight, gbias = partial.sum(1, dtype=np.float64).astype(x.dtype)
+    return gx.reshape(x.shape), gweight, gbias
 
-    def combine(i: int, block: slice) -> None:
-        inverse_std = _inverse_std(var[block], eps, x.dtype)
-        g, x_hat = grads[block], scratch("x_hat", values[block].shape, x.dtype)
+
+def _group_norm_backward_part(start: int, stop: int, outs, ins, eps: float, step: int) -> None:
+    """Blocks start … stop − 1, of `step` samples each."""
+    (gx, partial), (grads, values, gamma, var, origin, rest) = outs, ins
+    dtype, channels = values.dtype, partial.shape[2:]
+    for i, block in enumerate(_blocks(start * step, min(stop * step, len(values)), step), start):
+        inverse_std = _inverse_std(var[block], eps, dtype)
+        g, x_hat = grads[block], scratch("x_hat", values[block].shape, dtype)
         centered = values[block] if origin is None else np.subtract(values[block], origin[block, :, None], out=x_hat)
         np.multiply(centered, inverse_std, out=x_hat)
-        x_hat -= (rest[block, :, None] * inverse_std).astype(x.dtype)
-        partial[:, i] = _channel_dot(g, x_hat, partial.shape[2:]), _channel_sum(g, partial.shape[2:])
+        x_hat -= (rest[block, :, None] * inverse_std).astype(dtype)
+        partial[:, i] = _channel_dot(g, x_hat, channels), _channel_sum(g, channels)
         # gx = 1/σ · (g − mean(g) − x̂ · mean(g·x̂)) with g = γ·gy
-        g = np.multiply(g, gamma, out=gx[block]) if weight is not None else g
-        x_hat *= (np.vecdot(g, x_hat) / x.dtype.type(g.shape[2]))[..., None]
+        g = np.multiply(g, gamma, out=gx[block]) if gamma is not None else g
+        x_hat *= (np.vecdot(g, x_hat) / dtype.type(g.shape[2]))[..., None]
         x_hat += _row_mean(g)
         np.subtract(g, x_hat, out=gx[block])
         gx[block] *= inverse_std
-
-    _for_each(blocks, combine)
-    gweight, gbias = partial.sum(1, dtype=np.float64).astype(x.dtype)
-    return gx.reshape(x.shape), gweight, gbias
 
 
 def _per_value(parameter, inner):
