@@ -36,9 +36,9 @@ class SoftmaxCrossEntropy(FusedFunction):
         return losses.sum() * (1 / losses.size if losses.size else math.nan)
 
     def backward_array(self, gy: Any) -> Any:
-        x, (top, total) = self.input_arrays[0], self.saved
+        e, total = self.saved
         gy = gy / max(self.labels.size, 1) if self.mean else gy
-        return kernels.of(x).softmax_cross_entropy_backward(gy, x, self.labels, top, total, self.dim)
+        return kernels.of(e).softmax_cross_entropy_backward(gy, e, total, self.labels, self.dim)
 
     def composite(self, x: Tensor) -> Tensor:
         losses = -_pick(log_softmax(x, self.dim), self.dim, self.labels)

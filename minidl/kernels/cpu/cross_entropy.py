@@ -1,8 +1,8 @@
-"""Softmax and cross-entropy in one, on blocks that stay in the cache, without the probabilities in memory.
+"""Softmax and cross-entropy in one, on blocks that stay in the cache.
 
 In memory the axes before and after the classes merge: x is (before, C, after). NumPy takes maxima and sums along a
-short last axis one row at a time; so where few classes lie innermost, as in an (H, W, N, C) image, a block of rows is
-turned round first, and everything is done along its first axis.
+short last axis one row at a time; so where few classes lie innermost, as in (H, W, N, C) images, the exponentials and
+the gradient lie in memory the other way round, as (1, C, before).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...backend import empty, empty_like, memory_order, scratch, share
+from ...backend import empty, memory_order, share
 from .elementwise import LARGE
 
 BLOCK = 1 << 15
@@ -23,105 +23,101 @@ FEW = 64
 
 
 class _Scores:
-    """x as (before, C, after) in the order of memory, and how arrays of the labels' shape fit to it."""
+    """x as `matrices` (before, C, after), copied only where it must be, and arrays of the labels' shape as `rows`."""
 
     def __init__(self, x: np.ndarray, dim: int):
         order = memory_order(x) or tuple(range(x.ndim))
         if not x.transpose(order).flags.c_contiguous:
             x, order = np.ascontiguousarray(x), tuple(range(x.ndim))
         position = order.index(dim)
-        lengths = [x.shape[axis] for axis in order]
-        self.x, self.order, self.dim = x, order, dim
-        self.shape = math.prod(lengths[:position]), x.shape[dim], math.prod(lengths[position + 1 :])
-        self.others = tuple(axis - (axis > dim) for axis in order if axis != dim)
-        self.outer = tuple(lengths[:position] + lengths[position + 1 :])
-
-    def matrices(self, array: np.ndarray) -> np.ndarray:
-        """An array that lies in memory as x does, as (before, C, after)."""
-        return array.transpose(self.order).reshape(self.shape)
+        outer, inner = order[:position], order[position + 1 :]
+        before, after = (math.prod([x.shape[axis] for axis in axes]) for axes in (outer, inner))
+        self.matrices = x.transpose(order).reshape(before, x.shape[dim], after)
+        if after == 1 and x.shape[dim] < FEW:
+            self.matrices = self.matrices.transpose(2, 1, 0)
+            order = dim, *outer, *inner
+        self.order, self.lengths = order, [x.shape[axis] for axis in order]
+        self.others = tuple([axis - (axis > dim) for axis in order if axis != dim])
+        self.outer = [x.shape[axis] for axis in order if axis != dim]
 
     def rows(self, array: np.ndarray) -> np.ndarray:
         """An array of the labels' shape as (before, after)."""
-        return np.ascontiguousarray(array.transpose(self.others)).reshape(self.shape[0], self.shape[2])
+        before, _, after = self.matrices.shape
+        return np.ascontiguousarray(array.transpose(self.others)).reshape(before, after)
 
-    def back(self, rows: np.ndarray) -> np.ndarray:
-        """What :meth:`rows` has made, in the labels' shape again."""
-        return rows.reshape(self.outer).transpose(np.argsort(self.others))
+    def from_rows(self, rows: np.ndarray) -> np.ndarray:
+        """An array (before, after) in the labels' shape."""
+        return rows.reshape(self.outer).transpose(_inverse(self.others))
+
+    def from_matrices(self, array: np.ndarray) -> np.ndarray:
+        """An array (before, C, after) in x's shape."""
+        return array.reshape(self.lengths).transpose(_inverse(self.order))
 
     def share(self, task: Any, outs: tuple, ins: tuple) -> None:
-        """Do the task for all of `before`, on several cores if it is worth it."""
-        before, classes, after = self.shape
-        share(task, before, outs, ins, (), max(LARGE // 4 // max(classes * after, 1), 1))
+        """Do the task along the first axis, or the last where there is but one; on several cores if worth it."""
+        before, classes, after = self.matrices.shape
+        each, count = (classes * after, before) if before > 1 else (classes, after)
+        step = max(BLOCK // each, 1)
+        if self.matrices.size < LARGE:
+            task(0, count, outs, ins, step)
+        else:
+            share(task, count, outs, ins, (step,), max(LARGE // 2 // each, 1))
+
+
+def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple([order.index(axis) for axis in range(len(order))])
 
 
 def softmax_cross_entropy(x: np.ndarray, labels: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
-    """−log softmax(x)[label] along `dim`: (losses, largest score m, Σ e^(x − m)), all of the shape of labels."""
+    """−log softmax(x)[label] along `dim`: (losses, e = e^(x − m), Σ e), m the largest score; e has the shape of x."""
     if x.size == 0:
-        return tuple(np.zeros((3, *labels.shape), x.dtype))
+        return np.zeros(labels.shape, x.dtype), np.zeros_like(x), np.zeros(labels.shape, x.dtype)
     scores = _Scores(x, dim)
-    before, _, after = scores.shape
-    outs = tuple(empty((before, after), x.dtype, shared=True) for _ in range(3))
-    scores.share(_forward_part, outs, (scores.matrices(scores.x), scores.rows(labels)))
-    return tuple(map(scores.back, outs))
+    before, classes, after = scores.matrices.shape
+    shapes = (before, after), (before, classes, after), (before, after)
+    losses, e, total = [empty(shape, x.dtype, shared=x.size >= LARGE) for shape in shapes]
+    scores.share(_forward_part, (losses, e, total), (scores.matrices, scores.rows(labels)))
+    return scores.from_rows(losses), scores.from_matrices(e), scores.from_rows(total)
 
 
 def softmax_cross_entropy_backward(
-    gy: np.ndarray, x: np.ndarray, labels: np.ndarray, top: np.ndarray, total: np.ndarray, dim: int
+    gy: np.ndarray, e: np.ndarray, total: np.ndarray, labels: np.ndarray, dim: int
 ) -> np.ndarray:
-    """gx = gy · (softmax(x) − one_hot(label)); gy has the shape of labels, or none."""
-    if x.size == 0:
-        return np.zeros_like(x)
-    scores = _Scores(x, dim)
-    gx = empty_like(scores.x)
-    ins = (scores.matrices(scores.x), *map(scores.rows, (np.broadcast_to(gy, labels.shape), labels, top, total)))
-    scores.share(_backward_part, (scores.matrices(gx),), ins)
-    return gx
+    """gx = gy · (e/Σ e − one_hot(label)), e/Σ e being the softmax; gy has the shape of labels, or none."""
+    if e.size == 0:
+        return np.zeros_like(e)
+    scores = _Scores(e, dim)
+    gx = empty(scores.matrices.shape, e.dtype, shared=e.size >= LARGE)
+    grads = scores.rows(gy if gy.ndim else np.full(labels.shape, gy))
+    scores.share(_backward_part, (gx,), (scores.matrices, grads, scores.rows(total), scores.rows(labels)))
+    return scores.from_matrices(gx)
 
 
-def _blocks(start: int, stop: int, shape: tuple[int, ...]) -> list[slice]:
-    step = max(BLOCK // (shape[1] * shape[2]), 1)
-    return [slice(i, min(i + step, stop)) for i in range(start, stop, step)]
+def _blocks(start: int, stop: int, step: int, outs: Any, ins: Any) -> Any:
+    """The blocks of the arrays: of their first axis, or the last where there is but one."""
+    for i in range(start, stop, step):
+        part = slice(i, min(i + step, stop))
+        yield [array[part] if len(array) > 1 else array[..., part] for array in (*outs, *ins)]
 
 
-def _classes_first(x: np.ndarray) -> bool:
-    """Whether a block of x is turned round."""
-    return x.shape[2] == 1 and x.shape[1] < FEW
-
-
-def _places(labels: np.ndarray) -> tuple[Any, ...]:
+def _labelled(labels: np.ndarray) -> tuple[np.ndarray, ...]:
     """Where the labelled scores are in a block (n, C, after), for labels (n, after)."""
-    n, after = labels.shape
-    return np.arange(n)[:, None], labels, np.arange(after)
+    return np.arange(len(labels))[:, None], labels, np.arange(labels.shape[1])
 
 
-def _forward_part(start: int, stop: int, outs, ins) -> None:
-    x, labels = ins
-    for block in _blocks(start, stop, x.shape):
-        scores, where, results = x[block], labels[block], [out[block] for out in outs]
-        if _classes_first(x):
-            scores, where, *results = scores.transpose(2, 1, 0), where.T, *[result.T for result in results]
-        loss, largest, summed = results
-        z = scratch("cross_entropy.z", scores.shape, x.dtype)
-        z[...] = scores
-        np.maximum.reduce(z, axis=1, out=largest)
-        z -= largest[:, None]
-        picked = z[_places(where)]
-        np.exp(z, out=z)
-        np.add.reduce(z, axis=1, out=summed)
-        np.subtract(np.log(summed), picked, out=loss)
+def _forward_part(start: int, stop: int, outs, ins, step: int) -> None:
+    for losses, e, total, x, labels in _blocks(start, stop, step, outs, ins):
+        if not x.flags.c_contiguous:  # rows that are turned round
+            e[...] = x
+            x = e
+        np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), out=e)
+        picked = e[_labelled(labels)]
+        np.exp(e, out=e)
+        np.add.reduce(e, axis=1, out=total)
+        np.subtract(np.log(total), picked, out=losses)
 
 
-def _backward_part(start: int, stop: int, outs, ins) -> None:
-    (gx,), (x, gy, labels, top, total) = outs, ins
-    for block in _blocks(start, stop, x.shape):
-        gradient, scores, *rows = gx[block], x[block], *[row[block] for row in (gy, labels, top, total)]
-        if _classes_first(x):
-            gradient, scores, *rows = gradient.transpose(2, 1, 0), scores.transpose(2, 1, 0), *[row.T for row in rows]
-        g, where, largest, summed = rows
-        z = scratch("cross_entropy.z", scores.shape, x.dtype)
-        z[...] = scores
-        z -= largest[:, None]
-        np.exp(z, out=z)
-        z *= (g / summed)[:, None]
-        z[_places(where)] -= g
-        gradient[...] = z
+def _backward_part(start: int, stop: int, outs, ins, step: int) -> None:
+    for gx, e, grads, total, labels in _blocks(start, stop, step, outs, ins):
+        np.multiply(e, (grads / total)[:, None], out=gx)
+        gx[_labelled(labels)] -= grads

@@ -5,19 +5,20 @@
 // 1 for images, in which neighbouring rows lie side by side. Sums are put together in a tree, in a fixed order.
 
 extern "C" __global__ void softmax_cross_entropy(
-    REAL *losses, REAL *top, REAL *total, const REAL *x, const long long *labels, long long rows, int classes,
-    int after, int width)
+    REAL *losses, REAL *e, REAL *total, const REAL *x, const long long *labels, long long rows, int classes, int after,
+    int width)
 {
     __shared__ REAL found[256];
     int t = threadIdx.x, lane = t % width;
     long long row = (long long)blockIdx.x * (blockDim.x / width) + t / width;
     bool inside = row < rows;
-    const REAL *scores = x + (inside ? row / after * classes * after + row % after : 0);
+    long long first = inside ? row / after * classes * after + row % after : 0;
 
-    REAL largest = inside ? scores[0] : 0;
+    REAL largest = inside ? x[first] : 0;
     for (int c = lane; inside && c < classes; c += width) {
-        REAL score = scores[(long long)c * after];
-        largest = score > largest || score != score ? score : largest;
+        REAL score = x[first + (long long)c * after];
+        if (score > largest || score != score)
+            largest = score;
     }
     found[t] = largest;
     for (int half = width / 2; half > 0; half /= 2) {
@@ -30,8 +31,10 @@ extern "C" __global__ void softmax_cross_entropy(
     __syncthreads();
 
     REAL sum = 0;
-    for (int c = lane; inside && c < classes; c += width)
-        sum += exp(scores[(long long)c * after] - largest);
+    for (int c = lane; inside && c < classes; c += width) {
+        long long at = first + (long long)c * after;
+        sum += e[at] = exp(x[at] - largest);
+    }
     found[t] = sum;
     for (int half = width / 2; half > 0; half /= 2) {
         __syncthreads();
@@ -39,22 +42,21 @@ extern "C" __global__ void softmax_cross_entropy(
             found[t] += found[t + half];
     }
     if (inside && lane == 0) {
-        top[row] = largest;
         total[row] = found[t];
-        losses[row] = log(found[t]) - (scores[labels[row] * after] - largest);
+        losses[row] = log(found[t]) - (x[first + labels[row] * after] - largest);
     }
 }
 
 extern "C" __global__ void softmax_cross_entropy_backward(
-    long long size, REAL *gx, const REAL *gy, int every, const REAL *x, const long long *labels, const REAL *top,
-    const REAL *total, int classes, int after)
+    long long size, REAL *gx, const REAL *gy, int every, const REAL *e, const REAL *total, const long long *labels,
+    int classes, int after)
 {
-    // gx = gy · (softmax(x) − one_hot(label)), an element to a thread; gy has one number for every row, or one for all.
+    // gx = gy · (e/Σ e − one_hot(label)), an element to a thread; gy has one number for every row, or one for all.
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < size;
          i += gridDim.x * (long long)blockDim.x) {
         int c = i / after % classes;
         long long row = i / after / classes * after + i % after;
         REAL g = gy[every ? row : 0];
-        gx[i] = exp(x[i] - top[row]) * (g / total[row]) - (c == labels[row] ? g : (REAL)0);
+        gx[i] = e[i] * (g / total[row]) - (c == labels[row] ? g : (REAL)0);
     }
 }
