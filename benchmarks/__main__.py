@@ -20,8 +20,7 @@ def main() -> int:
     fresh.set_environment(options.threads)  # read when NumPy is loaded, so before anything that imports it
     from . import libraries, machine
 
-    device = libraries.usable_device(options.device)
-    options = dataclasses.replace(options, device=device)
+    options = dataclasses.replace(options, devices=libraries.usable_devices(options.devices))
     columns = libraries.columns(options)
     described = machine.describe(options)
     machine.show(described)

@@ -1,4 +1,7 @@
-"""The columns of a table: libraries, on a device, and PyTorch in both of its memory layouts."""
+"""The columns of a table: libraries, on a device, and PyTorch in both of its memory layouts.
+
+A column computes on the first device that was asked for; one on the second, if there is one, is called "… cuda".
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,10 @@ _REMOVED = {  # names that NumPy 1.24 and 2 removed and that Chainer 7.8 and DeZ
     },
 }
 
+ON_CUDA = " cuda"
+TRANSFER = "transfer"
+"""The column of no library: the time to bring the operands from the host to the GPU, and the result back."""
+
 notes: list[str] = []
 """What could not take part, and why; printed below the tables."""
 
@@ -48,28 +55,39 @@ def load(column: str, threads: int | None = None) -> Any:
 def columns(options: Options) -> list[str]:
     """The columns that can take part; what cannot is named on a line, with the reason."""
     load("minidl", options.threads)
-    found = ["minidl"]
-    for name in options.against:
-        try:
-            library = load(name, options.threads)
-            if options.device == "cuda" and not (name == "torch" and library.cuda.is_available()):
-                raise RuntimeError("no CUDA")
-        except Exception as error:
-            print(f"{name}: not usable here: {_first_line(error)}")
-        else:
-            found += ["torch", "torch channels_last"] if name == "torch" else [name]
+    found = []
+    for device in options.devices:
+        suffix = "" if device == options.device else ON_CUDA
+        found.append(f"minidl{suffix}")
+        for name in options.against:
+            try:
+                library = load(name, options.threads)
+                if device == "cuda":
+                    _prepare_cuda(name, library)
+            except Exception as error:
+                print(f"{name}{suffix}: not usable here: {_first_line(error)}")
+            else:
+                layouts = ("torch", "torch channels_last") if name == "torch" else (name,)
+                found += [f"{layout}{suffix}" for layout in layouts]
     return found
 
 
-def usable_device(name: str) -> str:
-    """The device that was asked for, or the CPU and a line that says why."""
-    if name == "cuda":
+def _prepare_cuda(name: str, library: Any) -> None:
+    """PyTorch's convolutions round to TF32 by default; minidl's do not, and the comparison is of equal numbers."""
+    if name != "torch" or not library.cuda.is_available():
+        raise RuntimeError("no CUDA")
+    library.backends.cudnn.allow_tf32 = False
+
+
+def usable_devices(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The devices that were asked for; without a GPU the CPU alone, and a line that says why."""
+    if "cuda" in names:
         try:
             target("minidl", "cuda").tensor(np.zeros(1, "f4"))
         except Exception as error:
-            print(f"no CUDA here, so the CPU: {_first_line(error)}")
-            return "cpu"
-    return name
+            print(f"no CUDA here, so the CPU{' alone' * (len(names) > 1)}: {_first_line(error)}")
+            return ("cpu",)
+    return names
 
 
 def attempt(case: str, column: str, make: Callable[..., Any], *arguments: Any) -> Any:
@@ -109,18 +127,19 @@ class Target:
         return importlib.import_module("torch.fx.experimental.optimization").fuse if self.folded else None
 
     def finished(self, function: Callable[[], object]) -> Callable[[], object]:
-        """`function`, but on a GPU it returns when the work is done: a copy to the host waits for what came before."""
+        """`function`, but on a GPU it returns when the work is done."""
         if self.device == "cpu":
             return function
-        marker = self.tensor(np.zeros(1, "f4"))
 
         def wait() -> object:
-            function()
-            return marker.item()
+            result = function()
+            self.library.cuda.synchronize()
+            return result
 
         return wait
 
 
 def target(column: str, device: str) -> Target:
-    """The column of minidl or PyTorch."""
+    """The column of minidl or PyTorch; `device` is that of columns that name none."""
+    device = "cuda" if column.endswith(ON_CUDA) else device
     return Target(load(column), device, "channels_last" in column, "folded" in column)

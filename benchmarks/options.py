@@ -17,6 +17,8 @@ COMMANDS = {  # modules of benchmarks.commands
 }
 OTHERS = ("torch", "chainer", "dezero")
 ALONE = ("accuracy",)  # the commands that look at minidl only
+DEVICES = ("cpu", "cuda")
+ON_BOTH = ("kernels", "steps")  # the commands that can have both in one table
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Options:
     command: str
     only: tuple[str, ...]
     against: tuple[str, ...]
-    device: str
+    devices: tuple[str, ...]
     threads: int
     rounds: int
     json: Path | None
@@ -34,6 +36,11 @@ class Options:
     markdown: bool
     epochs: int
     seeds: int
+
+    @property
+    def device(self) -> str:
+        """Where the columns compute that do not say so in their names: the first device, or the only one."""
+        return self.devices[0]
 
     def wants(self, name: str) -> bool:
         """Whether a row of this name was asked for."""
@@ -51,7 +58,12 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser.add_argument("only", nargs="*", metavar="SUBSTRING", help="rows whose name contains one of these")
     parser.add_argument("--only", action="append", default=[], metavar="SUBSTRING", dest="also", help="the same")
     parser.add_argument("--against", default="torch", metavar="LIST", help=f"of {','.join(OTHERS)} (default: torch)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        metavar="LIST",
+        help=f"cpu, cuda, or for {' and '.join(ON_BOTH)} both: cpu,cuda (default: cpu)",
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="of every library")
     parser.add_argument("--rounds", type=int, default=11, metavar="N", help="of interleaved bursts (default: 11)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
@@ -63,6 +75,11 @@ def parse(arguments: list[str] | None = None) -> Options:
     against = tuple(name for name in given.against.split(",") if name and name != "minidl")
     if unknown := set(against) - set(OTHERS):
         parser.error(f"--against: unknown {', '.join(sorted(unknown))}; there are {', '.join(OTHERS)}")
+    if unknown := set(given.device.split(",")) - set(DEVICES):
+        parser.error(f"--device: unknown {', '.join(map(repr, sorted(unknown)))}; there are cpu, cuda, and cpu,cuda")
+    devices = tuple(name for name in DEVICES if name in given.device.split(","))
+    if len(devices) > 1 and given.command not in ON_BOTH:
+        parser.error(f"--device: {given.command} takes one, cpu or cuda; {' and '.join(ON_BOTH)} take cpu,cuda")
     if given.rounds < 2:
         parser.error("--rounds must be at least 2, or there is no spread")
     if given.threads < 1:
@@ -78,7 +95,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         given.command,
         only,
         against,
-        given.device,
+        devices,
         given.threads,
         given.rounds,
         given.json,

@@ -67,3 +67,48 @@ def log_log(sweeps: dict[str, list[dict[str, Any]]], label: str, file: Path) -> 
     panels[0][0].set_ylabel(label)
     figure.savefig(file)
     plt.close(figure)
+
+
+def crossovers(found: dict[str, dict[str, Any]], file: Path) -> None:
+    """From which size on the GPU is faster: a row for each kernel, a panel for each unit of size.
+
+    A grey line for the sizes that were measured; a dot for the crossover, or an arrow where it lies beyond them.
+
+    Args:      found: by kernel, as of crossover.measure
+    """
+    panels: dict[str, dict[str, dict[str, Any]]] = {}
+    for case, figures in found.items():
+        panels.setdefault(figures["unit"], {})[case] = figures
+    heights = [0.6 + 0.3 * len(cases) for cases in panels.values()]
+    figure, grid = plt.subplots(
+        len(panels), figsize=(9, sum(heights) + 1), layout="constrained", squeeze=False, height_ratios=heights
+    )
+    for axes, (unit, cases) in zip(grid[:, 0], panels.items(), strict=True):
+        axes.hlines(
+            range(len(cases)),
+            [figures["sizes"][0] for figures in cases.values()],
+            [figures["sizes"][-1] for figures in cases.values()],
+            colors="0.85",
+            zorder=0,
+        )
+        for which, color, shift in (("in_place", "C0", -0.12), ("with_transfer", "C1", 0.12)):
+            for i, figures in enumerate(cases.values()):
+                size, marker = _crossing(figures[which], figures["sizes"])
+                axes.plot(size, i + shift, marker, color=color)
+        axes.set_xscale("log")
+        axes.set_yticks(range(len(cases)), list(cases))
+        axes.set_ylim(len(cases) - 0.5, -0.5)
+        axes.set_xlabel(f"{unit} from which on the GPU is faster")
+    axes.plot([], [], "oC0", label="operands in place")
+    axes.plot([], [], "oC1", label="with the transfer")
+    axes.plot([], [], ">", color="0.5", label="beyond what was measured")
+    figure.legend(loc="outside upper center", ncols=3)
+    figure.savefig(file)
+    plt.close(figure)
+
+
+def _crossing(found: dict[str, Any], sizes: list[int]) -> tuple[float, str]:
+    """Where, and as which marker, a crossover is drawn."""
+    if found["size"] is not None:
+        return found["size"], "o"
+    return (sizes[0], "<") if found["gpu_wins_at_largest"] else (sizes[-1], ">")

@@ -24,6 +24,7 @@ def kernels() -> Iterator[Kernel]:
         (normal(10000, 128), _integers(10000, (64, 128))),
         lambda ml, table, words: ml.nn.functional.embedding(words, table),
         chainer=lambda F, table, words: F.embed_id(words, table),
+        batched=(1,),
     )
     yield Kernel(
         "interpolate bilinear x2 32@16",
@@ -64,6 +65,7 @@ def cross_entropy(name: str, shape: tuple[int, ...]) -> Kernel:
         lambda ml, x, labels: ml.nn.functional.cross_entropy(x, labels),
         chainer=lambda F, x, labels: F.softmax_cross_entropy(x, labels),
         dezero=(lambda F, x, labels: F.softmax_cross_entropy(x, labels)) if len(shape) == 2 else None,
+        batched=(0, 1),
     )
 
 

@@ -22,6 +22,7 @@ def kernels() -> Iterator[Kernel]:
         lambda ml, x, y: x + y,
         chainer=lambda F, x, y: x + y,
         dezero=lambda F, x, y: x + y,
+        batched=(0, 1),
     )
     yield Kernel(
         "dropout 32@32",

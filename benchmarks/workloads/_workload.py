@@ -32,7 +32,7 @@ class Workload:
         if column in ("chainer", "dezero"):
             make = {"chainer": self.chainer, "dezero": self.dezero}[column]
             step = make(load(column)) if make else None
-        elif column == "torch channels_last" and not self.layouts:
+        elif "channels_last" in column and not self.layouts:
             step = None
         else:
             here = target(column, device)
