@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import array_module
-from .optimizer import Optimizer, Parameters, add_scaled, descent_gradient, scratch
+from .. import kernels
+from .optimizer import Optimizer, Parameters, zeros_in_state
 
 
 class Adagrad(Optimizer):
@@ -44,15 +44,13 @@ class Adagrad(Optimizer):
         self._check_not_negative(group, "lr", "lr_decay", "weight_decay", "eps", "initial_accumulator_value")
 
     def _update(self, data: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
-        xp = array_module(data)
         step = state["step"] = state.get("step", 0) + 1
-        grad = descent_gradient(data, grad, group)
-        if "sum" not in state:
-            state["sum"] = xp.full_like(data, float(group["initial_accumulator_value"]))
-        work = scratch("work", data)
-        xp.multiply(grad, grad, out=work)
-        state["sum"] += work
-        xp.sqrt(state["sum"], out=work)
-        work += float(group["eps"])
-        xp.divide(grad, work, out=work)
-        add_scaled(data, work, -float(group["lr"]) / (1 + (step - 1) * float(group["lr_decay"])))
+        kernels.of(data).adagrad_update(
+            data,
+            grad,
+            zeros_in_state(state, "sum", data, float(group["initial_accumulator_value"])),
+            float(group["lr"]) / (1 + (step - 1) * float(group["lr_decay"])),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            bool(group["maximize"]),
+        )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from math import sqrt
 from numbers import Real
 from typing import Any
 
-from ..backend import array_module
+from .. import kernels
 from ..errors import ArgumentError
-from .optimizer import Optimizer, Parameters, add_scaled, descent_gradient, scratch, zeros_in_state
+from .optimizer import Optimizer, Parameters, zeros_in_state
 
 
 class Adam(Optimizer):
@@ -55,33 +54,21 @@ class Adam(Optimizer):
             raise ArgumentError(f"{self._name}: betas must be two numbers, each ≥ 0 and < 1, got {betas!r}")
 
     def _update(self, data: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
-        xp = array_module(data)
-        lr, (beta1, beta2) = float(group["lr"]), map(float, group["betas"])
         step = state["step"] = state.get("step", 0) + 1
-        if self._decoupled:
-            data *= 1 - lr * float(group["weight_decay"])
-            grad = descent_gradient(data, grad, {**group, "weight_decay": 0})
-        else:
-            grad = descent_gradient(data, grad, group)
-
-        mean = zeros_in_state(state, "exp_avg", data)
-        mean *= beta1
-        add_scaled(mean, grad, 1 - beta1)
-        mean_square = zeros_in_state(state, "exp_avg_sq", data)
-        mean_square *= beta2
-        work = scratch("work", data)
-        xp.multiply(grad, grad, out=work)
-        add_scaled(mean_square, work, 1 - beta2)
-        if group["amsgrad"]:
-            largest = zeros_in_state(state, "max_exp_avg_sq", data)
-            xp.maximum(largest, mean_square, out=largest)
-            mean_square = largest
-
-        xp.sqrt(mean_square, out=work)
-        work /= sqrt(1 - beta2**step)
-        work += float(group["eps"])
-        xp.divide(mean, work, out=work)
-        add_scaled(data, work, -lr / (1 - beta1**step))
+        kernels.of(data).adam_update(
+            data,
+            grad,
+            zeros_in_state(state, "exp_avg", data),
+            zeros_in_state(state, "exp_avg_sq", data),
+            zeros_in_state(state, "max_exp_avg_sq", data) if group["amsgrad"] else None,
+            step,
+            float(group["lr"]),
+            *map(float, group["betas"]),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            self._decoupled,
+            bool(group["maximize"]),
+        )
 
 
 class AdamW(Adam):

@@ -25,9 +25,6 @@ from ..errors import (
 )
 from ..nn.parameter import zero_grad
 
-BLOCK = 1 << 15
-"""Elements of a parameter that are updated at once."""
-
 Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
 
 
@@ -110,33 +107,24 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        updates = []
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     data, grad = parameter.data, parameter.grad.data
+                    state = self.state.get(parameter, {})
                     self._check_gradient(data, grad)
-                    state = self.state.setdefault(parameter, {})
-                    try:
-                        self._update_in_blocks(data, grad, state, group)
-                    except (MemoryError, TypeError, ValueError) as error:
-                        self._explain(error, data, state)
-                        raise
-                    parameter.bump_version()
+                    self._check_state(data, state)
+                    updates.append((parameter, data, grad, state, group))
+        for parameter, data, grad, state, group in updates:  # all of them fit
+            try:
+                self._update(data, grad, state, group)
+            except (MemoryError, ValueError) as error:
+                backend.explain(error, f"{self._name}.step")
+                raise
+            self.state[parameter] = state
+            parameter.bump_version()
         return loss
-
-    def _update_in_blocks(self, data: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """:meth:`_update`, for a large parameter in blocks of its memory: every pass then finds them in the cache."""
-        arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
-        flat = [array.reshape(-1) for array in (data, grad, *arrays.values()) if _is_plain(array)]
-        if data.size <= BLOCK or not arrays or len(flat) < 2 + len(arrays):
-            self._update(data, grad, state, group)
-            return
-        after = state
-        for start in range(0, data.size, BLOCK):
-            own_data, own_grad, *rest = (array[start : start + BLOCK] for array in flat)
-            after = {**state, **dict(zip(arrays, rest, strict=True))}
-            self._update(own_data, own_grad, after, group)
-        state.update({name: value for name, value in after.items() if name not in arrays})
 
     def _check_gradient(self, data: Any, grad: Any) -> None:
         if isinstance(grad, np.ndarray) != isinstance(data, np.ndarray):
@@ -147,16 +135,17 @@ class Optimizer:
         if grad.dtype != data.dtype:
             raise DtypeError(f"{self._name}: a parameter of dtype {data.dtype} has a gradient of dtype {grad.dtype}")
 
-    def _explain(self, error: Any, data: Any, state: dict[str, Any]) -> None:
-        """Raise an error of minidl where a GPU is full, or the state is not where the parameter is."""
-        there = backend.device_of(data)
+    def _check_state(self, data: Any, state: dict[str, Any]) -> None:
+        host = isinstance(data, np.ndarray)
         for name, value in state.items():
+            if isinstance(value, np.ndarray) if host else not backend.is_array(value):
+                continue
+            there = backend.device_of(data)
             if backend.is_array(value) and backend.device_of(value) != there:
                 raise DeviceError(
                     f"{self._name}: {name!r} of a parameter on {there} is on {backend.device_of(value)}: the model was "
                     "moved after its first step; optimizer.load_state_dict(optimizer.state_dict()) moves the state too"
-                ) from error
-        backend.explain(error, f"{self._name}.step")
+                )
 
     # ------------------------------------------------------------------ for the rules
 
@@ -244,7 +233,8 @@ class Optimizer:
                 f"{self._name}.load_state_dict: {name!r} of parameter {position} must be an array of shape "
                 f"{parameter.shape}, got {found}"
             )
-        return backend.to_device(array.astype(parameter.dtype), parameter.device)
+        moved = backend.to_device(array.astype(parameter.dtype), parameter.device)
+        return backend.copy(moved) if isinstance(moved, np.ndarray) else moved
 
     def __repr__(self) -> str:
         groups = []
@@ -254,40 +244,12 @@ class Optimizer:
         return f"{self._name}({''.join(groups)}\n)"
 
 
-def _is_plain(array: Any) -> bool:
-    return isinstance(array, np.ndarray) and array.flags.c_contiguous
-
-
-def scratch(tag: str, like: Any) -> Any:
-    """Memory of the shape of `like`, used again by the next update; on a GPU, CuPy's pool does that."""
-    if isinstance(like, np.ndarray):
-        return backend.scratch(f"optim.{tag}", like.shape, like.dtype)
-    return backend.array_module(like).empty_like(like)
-
-
-def add_scaled(target: Any, source: Any, factor: float) -> None:
-    """target ← target + factor · source, in place and without a fresh temporary."""
-    if factor == 1:
-        target += source
-        return
-    product = scratch("product", target)
-    backend.array_module(target).multiply(source, factor, out=product)
-    target += product
-
-
-def descent_gradient(data: Any, grad: Any, group: dict[str, Any]) -> Any:
-    """±grad + weight_decay · data, minus where the group maximizes: `grad` itself if that is all, else scratch."""
-    if not group["weight_decay"] and not group["maximize"]:
-        return grad
-    total = scratch("gradient", data)
-    xp = backend.array_module(data)
-    xp.multiply(data, float(group["weight_decay"]), out=total)
-    (xp.subtract if group["maximize"] else xp.add)(total, grad, out=total)
-    return total
-
-
-def zeros_in_state(state: dict[str, Any], name: str, data: Any) -> Any:
-    """The array that the state remembers under `name`, zeros at first."""
+def zeros_in_state(state: dict[str, Any], name: str, data: Any, initial: float = 0.0) -> Any:
+    """The array that the state remembers under `name`, zeros at first, or another number."""
     if name not in state:
-        state[name] = backend.array_module(data).zeros_like(data)
+        array = (
+            backend.empty_like(data) if isinstance(data, np.ndarray) else backend.array_module(data).empty_like(data)
+        )
+        array.fill(initial)
+        state[name] = array
     return state[name]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import array_module
-from .optimizer import Optimizer, Parameters, add_scaled, descent_gradient, scratch, zeros_in_state
+from .. import kernels
+from .optimizer import Optimizer, Parameters, zeros_in_state
 
 
 class RMSprop(Optimizer):
@@ -49,31 +49,18 @@ class RMSprop(Optimizer):
         self._check_not_negative(group, "lr", "alpha", "eps", "weight_decay", "momentum")
 
     def _update(self, data: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
-        xp = array_module(data)
-        alpha, momentum, lr = float(group["alpha"]), float(group["momentum"]), float(group["lr"])
         state["step"] = state.get("step", 0) + 1  # read by nobody here, but part of PyTorch's state
-        grad = descent_gradient(data, grad, group)
-
-        mean_square = zeros_in_state(state, "square_avg", data)
-        mean_square *= alpha
-        work = scratch("work", data)
-        xp.multiply(grad, grad, out=work)
-        add_scaled(mean_square, work, 1 - alpha)
-        if group["centered"]:
-            mean = zeros_in_state(state, "grad_avg", data)
-            mean *= alpha
-            add_scaled(mean, grad, 1 - alpha)
-            xp.multiply(mean, mean, out=work)
-            xp.subtract(mean_square, work, out=work)
-            xp.maximum(work, 0, out=work)
-            xp.sqrt(work, out=work)
-        else:
-            xp.sqrt(mean_square, out=work)
-        work += float(group["eps"])
-        xp.divide(grad, work, out=work)
-        if momentum:
-            buffer = zeros_in_state(state, "momentum_buffer", data)
-            buffer *= momentum
-            buffer += work
-            work = buffer
-        add_scaled(data, work, -lr)
+        momentum = float(group["momentum"])
+        kernels.of(data).rmsprop_update(
+            data,
+            grad,
+            zeros_in_state(state, "square_avg", data),
+            zeros_in_state(state, "grad_avg", data) if group["centered"] else None,
+            zeros_in_state(state, "momentum_buffer", data) if momentum else None,
+            float(group["lr"]),
+            float(group["alpha"]),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            momentum,
+            bool(group["maximize"]),
+        )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend import array_module
+from .. import kernels
 from ..errors import ArgumentError
-from .optimizer import Optimizer, Parameters, add_scaled, descent_gradient, scratch
+from .optimizer import Optimizer, Parameters, zeros_in_state
 
 
 class SGD(Optimizer):
@@ -51,19 +51,16 @@ class SGD(Optimizer):
             )
 
     def _update(self, data: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
-        grad = descent_gradient(data, grad, group)
-        momentum = float(group["momentum"])
-        if momentum:
-            if "momentum_buffer" not in state:
-                state["momentum_buffer"] = grad.copy()
-            else:
-                state["momentum_buffer"] *= momentum
-                add_scaled(state["momentum_buffer"], grad, 1 - float(group["dampening"]))
-            if group["nesterov"]:
-                ahead = scratch("ahead", data)
-                array_module(data).multiply(state["momentum_buffer"], momentum, out=ahead)
-                ahead += grad
-                grad = ahead
-            else:
-                grad = state["momentum_buffer"]
-        add_scaled(data, grad, -float(group["lr"]))
+        momentum, first = float(group["momentum"]), "momentum_buffer" not in state
+        kernels.of(data).sgd_update(
+            data,
+            grad,
+            zeros_in_state(state, "momentum_buffer", data) if momentum else None,
+            float(group["lr"]),
+            momentum,
+            float(group["dampening"]),
+            float(group["weight_decay"]),
+            bool(group["nesterov"]),
+            bool(group["maximize"]),
+            first,
+        )

@@ -5,10 +5,19 @@ import json
 import numpy as np
 import pytest
 
+import minidl as ml
 import minidl.optim as optim
 from minidl import nn
 from minidl.autograd import Tensor, is_grad_enabled, no_grad
-from minidl.errors import ArgumentError, ArgumentTypeError, DtypeError, InPlaceError, ShapeError, StateDictError
+from minidl.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DeviceError,
+    DtypeError,
+    InPlaceError,
+    ShapeError,
+    StateDictError,
+)
 
 
 def parameter(*shape, value=1.0, grad=None):
@@ -298,3 +307,16 @@ class TestStateDict:
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_state_on_another_device_is_found_before_anything_changes(stand_in):
+    first, second = (nn.Parameter(ml.ones(2)) for _ in range(2))
+    optimizer = optim.SGD([first, second], lr=0.1, momentum=0.9)
+    for parameter in (first, second):
+        parameter.grad = ml.ones(2)
+    optimizer.step()
+    before = first.data.copy()
+    second.data, second.grad = second.to("cuda").data, ml.ones(2, device="cuda")
+    with pytest.raises(DeviceError, match="'momentum_buffer' of a parameter on cuda:0 is on cpu"):
+        optimizer.step()
+    np.testing.assert_array_equal(first.data, before)

@@ -32,6 +32,7 @@ from .norm import (
     local_response_norm,
     local_response_norm_backward,
 )
+from .optimizers import adagrad_update, adam_update, rmsprop_update, sgd_update
 from .pad import pad, pad_adjoint
 from .pooling import (
     adaptive_avg_pool,
@@ -50,13 +51,14 @@ from .special import erf
 from .unfold import fold, unfold
 
 __all__ = [
-    "adaptive_avg_pool", "adaptive_avg_pool_input_grad", "adaptive_max_pool", "add", "avg_pool", "avg_pool_input_grad",
-    "batch_norm", "batch_norm_backward", "batch_norm_eval", "batch_norm_eval_backward", "batch_norm_statistics",
-    "binary", "channel_sum", "choose", "contiguous", "conv", "conv_input_grad", "conv_weight_grad", "erf", "fold",
-    "gather_dot", "grid_coordinates", "grid_taps", "group_norm", "group_norm_backward", "index_put_add",
-    "last_of_equal_indices", "leaky_relu", "leaky_relu_backward", "local_response_norm",
-    "local_response_norm_backward", "matmul", "max_pool", "max_pool_recorded", "normalized_sum", "pad", "pad_adjoint",
-    "plane_gather", "plane_scatter", "recorded_indices", "recorded_input_grad", "relu", "relu_backward", "resize",
-    "resize_adjoint", "scatter_add", "softmax_cross_entropy", "softmax_cross_entropy_backward", "tanh_backward",
-    "unary", "unfold", "weighted_gather", "weighted_scatter",
+    "adagrad_update", "adam_update", "adaptive_avg_pool", "adaptive_avg_pool_input_grad", "adaptive_max_pool", "add",
+    "avg_pool", "avg_pool_input_grad", "batch_norm", "batch_norm_backward", "batch_norm_eval",
+    "batch_norm_eval_backward", "batch_norm_statistics", "binary", "channel_sum", "choose", "contiguous", "conv",
+    "conv_input_grad", "conv_weight_grad", "erf", "fold", "gather_dot", "grid_coordinates", "grid_taps", "group_norm",
+    "group_norm_backward", "index_put_add", "last_of_equal_indices", "leaky_relu", "leaky_relu_backward",
+    "local_response_norm", "local_response_norm_backward", "matmul", "max_pool", "max_pool_recorded", "normalized_sum",
+    "pad", "pad_adjoint", "plane_gather", "plane_scatter", "recorded_indices", "recorded_input_grad", "relu",
+    "relu_backward", "resize", "resize_adjoint", "rmsprop_update", "scatter_add", "sgd_update",
+    "softmax_cross_entropy", "softmax_cross_entropy_backward", "tanh_backward", "unary", "unfold", "weighted_gather",
+    "weighted_scatter",
 ]  # fmt: skip
