@@ -17,6 +17,9 @@ from ..workloads import TRAINING
 
 ROWS = ("conv 64->64@32 3x3", "ResNet-20")
 
+IN_THREADS = "minidl in threads"
+"""A column of minidl's with worker threads in the place of worker processes."""
+
 
 def run(options: Options, columns: list[str]) -> list[dict[str, Any]]:
     names = [name for name in ROWS if options.wants(f"threads {name}")]
@@ -26,6 +29,8 @@ def run(options: Options, columns: list[str]) -> list[dict[str, Any]]:
         print("\nthreads: nothing to compare (one thread, or a GPU)")
         return []
     title = f"1 and {options.threads} threads: milliseconds of each, and how many times faster"
+    if "minidl" in columns:
+        columns = [*columns, IN_THREADS]
     table = Table(title, "threads", columns, markdown=options.markdown, width=24)
     rows = []
     for name in names:
@@ -57,7 +62,10 @@ def _times(name: str, column: str, options: Options) -> list[float]:
 
 def milliseconds(name: str, column: str, threads: int) -> float:
     """Of one call, in this process."""
-    load(column, threads)
+    in_threads, column = column == IN_THREADS, column.replace(IN_THREADS, "minidl")
+    library = load(column, threads)
+    if in_threads:
+        library.set_worker_kind("thread")
     row = next((row for row in CONV if row[0] == name), None)
     if row is None:
         step = next(workload for workload in TRAINING if workload.name == name).function(column, "cpu")

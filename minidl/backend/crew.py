@@ -2,10 +2,11 @@
 
 Python runs one thread at a time. NumPy lets others run while it computes, but a kernel that keeps its data in the cache
 makes thousands of calls of some 30 µs, and each hand-over between threads costs about as much again: a ResNet-20 step
-takes 198 ms on one core, 178 on two in threads, and 117 on two in processes. So :func:`share` cuts a kernel's work into
-parts and lets other processes do theirs. They map the :mod:`~minidl.backend.arena` in which large arrays lie; what they
-are told is a function's name and where its arrays are, some 200 bytes, through memory that they watch. That takes about
-15 µs; after a few milliseconds without work they sleep.
+takes 198 ms on one core, 178 on two in threads, and 117 on two in processes (``python -m benchmarks scaling threads``).
+So :func:`share` cuts a kernel's work into parts and lets other processes do theirs. They map the
+:mod:`~minidl.backend.arena` in which large arrays lie; what they are told is a function's name and where its arrays
+are, some 200 bytes, through memory that they watch. That takes about 15 µs; after a few milliseconds without work they
+sleep.
 
 A kernel that takes part is a function of a module, ``task(start, stop, outs, ins, *settings)``, that does the part
 ``start:stop`` of the work: it writes to `outs`, reads `ins` (arrays or None, both), and depends on nothing else. The

@@ -5,7 +5,9 @@ That is accurate while the mean is not large beside the deviation; where it is, 
 corrected two-pass algorithm of Chan, Golub & LeVeque 1983). Numbers per channel are kept in float64; they cost nothing.
 
 A ReLU that follows, and a sum with other arrays before it (a residual connection), are done in the same pass that
-normalizes; and the backward pass takes the gradient of such a ReLU.
+normalizes; and the backward pass takes the gradient of such a ReLU. Alone, without a ReLU to take along, backward takes
+three times as long as PyTorch's: two sums and a linear form of two arrays are six calls of NumPy's, each of which reads
+and writes the cache, where a compiled loop keeps the numbers in registers.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 In memory the axes before and after the classes merge: x is (before, C, after). NumPy takes maxima and sums along a
 short last axis one row at a time; so where few classes lie innermost, as in (H, W, N, C) images, the exponentials and
-the gradient lie in memory the other way round, as (1, C, before).
+the gradient lie in memory the other way round, as (1, C, before). A few thousand scores take up to four times as long
+as in PyTorch: eight calls of NumPy's of one or more microseconds each.
 """
 
 from __future__ import annotations

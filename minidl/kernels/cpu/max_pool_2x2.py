@@ -3,6 +3,10 @@
 The 2×2 windows that do not overlap, which most networks use, have a way of their own on images whose pixels are long
 rows in memory: the maximum of four strided views, and three bits that say which of the four it was. Backward spreads
 the gradients by those bits and looks at no value again. Everything else keeps the indices of the maxima.
+
+Backward takes about three times as long as PyTorch's, and with overlapping windows six times: a compiled loop writes
+one number for each window where it belongs, while NumPy's fast calls write whole arrays, and its scattering one goes
+number by number through an index.
 """
 
 from __future__ import annotations
