@@ -147,3 +147,10 @@ def test_a_wrong_index_is_reported_and_writes_nowhere_else(on_cuda, operation):
     y.sum().backward()
     with pytest.raises(OutOfRangeError, match="index 9 is out of range"):
         y.cpu()
+
+
+def test_gradients_that_are_handed_out_share_no_memory(on_cuda):
+    x, y = (ml.ones(2, 3, device="cuda", requires_grad=True) for _ in range(2))
+    (x + y).sum().backward()  # one number, broadcast to both
+    x.grad.data[0, 0] = 5
+    assert x.grad.tolist() == [[5, 1, 1], [1, 1, 1]] and y.grad.tolist() == [[1, 1, 1], [1, 1, 1]]

@@ -319,17 +319,17 @@ def _unshared(gradient: Tensor, create_graph: bool) -> Tensor:
     if create_graph:
         return gradient.clone()
     array = gradient.data
-    if type(array) is np.ndarray and array.flags.writeable:
+    if array.flags.writeable if type(array) is np.ndarray else 0 not in array.strides:  # CuPy writes to broadcast ones
         references = sys.getrefcount(gradient), _references(array)
         if references[0] <= _SOLE[0] and references[1] <= _SOLE[1]:
             return _wrap(array)  # nobody else has it
     return _wrap(array.copy(order="K"))
 
 
-def _references(array: np.ndarray) -> int:
+def _references(array: Any) -> int:
     """How many references there are to the array, or to an array in whose memory it lies, whichever has more."""
     count, base = sys.getrefcount(array), array.base
-    while type(base) is np.ndarray:
+    while type(base) is type(array):
         count = max(count, sys.getrefcount(base))
         base = base.base
     return count if base is None or type(base) is mmap else sys.maxsize  # memory of NumPy's, or of the arena
