@@ -100,8 +100,8 @@ class Optimizer:
 
         Args:      closure: computes the loss and its gradients anew, and is called first
         Returns:   what the closure returned, or None
-        Raises:    ShapeError, DtypeError, DeviceError: a gradient, set by hand, that does not fit its parameter; or a
-                   state on another device
+        Raises:    ShapeError, DtypeError, DeviceError: a gradient, set by hand, that does not fit its parameter; a
+                   state on another device; or a GPU that is not the current one. Nothing has changed then
         """
         loss = None
         if closure is not None:
@@ -114,7 +114,7 @@ class Optimizer:
                     data, grad = parameter.data, parameter.grad.data
                     state = self.state.get(parameter, {})
                     self._check_gradient(data, grad)
-                    self._check_state(data, state)
+                    self._check_devices(data, state)
                     updates.append((parameter, data, grad, state, group))
         for parameter, data, grad, state, group in updates:  # all of them fit
             try:
@@ -127,7 +127,7 @@ class Optimizer:
         return loss
 
     def _check_gradient(self, data: Any, grad: Any) -> None:
-        if isinstance(grad, np.ndarray) != isinstance(data, np.ndarray):
+        if isinstance(grad, np.ndarray) != isinstance(data, np.ndarray) or grad.device != data.device:
             devices = backend.device_of(data), backend.device_of(grad)
             raise DeviceError(f"{self._name}: a parameter on {devices[0]} has a gradient on {devices[1]}")
         if grad.shape != data.shape:
@@ -135,13 +135,17 @@ class Optimizer:
         if grad.dtype != data.dtype:
             raise DtypeError(f"{self._name}: a parameter of dtype {data.dtype} has a gradient of dtype {grad.dtype}")
 
-    def _check_state(self, data: Any, state: dict[str, Any]) -> None:
-        host = isinstance(data, np.ndarray)
-        for name, value in state.items():
-            if isinstance(value, np.ndarray) if host else not backend.is_array(value):
-                continue
+    def _check_devices(self, data: Any, state: dict[str, Any]) -> None:
+        """The update runs on the current GPU, if on any; and what the state remembers lies beside the parameter."""
+        if not isinstance(data, np.ndarray) and backend.device_of(data).index != backend.cuda.current_device():
             there = backend.device_of(data)
-            if backend.is_array(value) and backend.device_of(value) != there:
+            raise DeviceError(
+                f"{self._name}: a parameter is on {there}, and the current device is "
+                f"cuda:{backend.cuda.current_device()}; put 'with minidl.cuda.device({str(there)!r}):' around the step"
+            )
+        for name, value in state.items():
+            if getattr(value, "device", data.device) != data.device and backend.is_array(value):  # a number has none
+                there = backend.device_of(data)
                 raise DeviceError(
                     f"{self._name}: {name!r} of a parameter on {there} is on {backend.device_of(value)}: the model was "
                     "moved after its first step; optimizer.load_state_dict(optimizer.state_dict()) moves the state too"
@@ -233,8 +237,11 @@ class Optimizer:
                 f"{self._name}.load_state_dict: {name!r} of parameter {position} must be an array of shape "
                 f"{parameter.shape}, got {found}"
             )
-        moved = backend.to_device(array.astype(parameter.dtype), parameter.device)
-        return backend.copy(moved) if isinstance(moved, np.ndarray) else moved
+        with backend.making_on(parameter.device, f"{self._name}.load_state_dict"):
+            moved = backend.to_device(array, parameter.device)
+            if isinstance(moved, np.ndarray):
+                return backend.copy(moved.astype(parameter.dtype, copy=False))
+            return moved.astype(parameter.dtype)
 
     def __repr__(self) -> str:
         groups = []

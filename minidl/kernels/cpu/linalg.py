@@ -9,12 +9,17 @@ from ...backend import empty, get_num_threads, one_blas_thread, share
 SHARED_WORK = 4_000_000
 """Multiply-adds (some 50 µs) from which on a product is shared among the cores."""
 
+TINY_WORK = 8192
+"""Multiply-adds below which OpenBLAS never splits a product, so that nobody has to forbid it."""
+
 ENOUGH_ROWS = 128
 """Rows from which on a result is cut into rows, which lie together; below, along its longer side."""
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The products of stacks of matrices (…, I, K) and (…, K, J), with broadcasting over the stack."""
+    if a.shape[-2] * a.shape[-1] * b.shape[-1] < TINY_WORK:
+        return np.matmul(a, b)
     if a.ndim == b.ndim == 2 and a.dtype == b.dtype and a.dtype.char in "fd" and a.shape[1] == b.shape[0]:
         work = a.size * b.shape[1]
         if work >= 2 * SHARED_WORK and get_num_threads() > 1:
