@@ -7,7 +7,7 @@ import string
 from typing import Any
 
 from .. import kernels
-from ..autograd import Function, Tensor, check_tensor
+from ..autograd import Function, Tensor, check_tensor, is_grad_enabled
 from ..backend import array_module
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ._shared import operands
@@ -25,11 +25,19 @@ class MatMul(Function):
     def forward(self, a: Any, b: Any) -> Any:
         return kernels.of(a).matmul(a, b)
 
-    def backward(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        a, b = self.inputs
-        ga = sum_to(MatMul()(gy, transpose(b, -2, -1)), a.shape) if self.needs_input_grad[0] else None
-        gb = sum_to(MatMul()(transpose(a, -2, -1), gy), b.shape) if self.needs_input_grad[1] else None
-        return ga, gb
+    def backward(self, gy: Tensor) -> tuple[Tensor | None, ...]:
+        needs = self.needs_input_grad
+        if is_grad_enabled():
+            a, b = self.inputs
+            ga = MatMul()(gy, transpose(b, -2, -1)) if needs[0] else None
+            gb = MatMul()(transpose(a, -2, -1), gy) if needs[1] else None
+        else:  # the same without a graph
+            left, right = self.input_arrays
+            product = kernels.of(left).matmul
+            ga = Tensor(product(gy.data, right.swapaxes(-2, -1))) if needs[0] else None
+            gb = Tensor(product(left.swapaxes(-2, -1), gy.data)) if needs[1] else None
+        gradients = zip((ga, gb), self.input_shapes, strict=True)
+        return tuple([None if g is None else sum_to(g, shape) for g, shape in gradients])
 
 
 class Einsum(Function):
