@@ -84,6 +84,8 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     inner = b.shape[0] if b.ndim == 1 else b.shape[-2]
     if a.shape[-1] != inner:
         raise ShapeError(f"matmul: a has {a.shape[-1]} columns but b has {inner} rows (a {a.shape}, b {b.shape})")
+    if a.ndim == b.ndim == 2:
+        return MatMul()(a, b)
     left = Reshape(shape=(1, *a.shape))(a) if a.ndim == 1 else a
     right = Reshape(shape=(*b.shape, 1))(b) if b.ndim == 1 else b
     stack = broadcast_shapes("matmul", left.shape[:-2], right.shape[:-2])
