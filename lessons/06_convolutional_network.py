@@ -7,14 +7,15 @@
 #
 # **Needs.** Lessons 04 (softmax, cross-entropy, the training loop) and 05 (convolution, pooling).
 #
-# **Time.** One to two minutes on two cores.
+# **Time.** One to two minutes on two cores. With `--device cuda` the networks train on a GPU; what that
+# changes, and what it does not, is lesson 08.
 
 # %%
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from _lesson import FAST, finish, save_picture
+from _lesson import DEVICE, FAST, finish, save_picture
 from matplotlib import pyplot as plt
 
 import minidl as ml
@@ -24,6 +25,8 @@ from minidl.data import DataLoader, Subset
 from minidl.data.datasets import mnist5k
 from minidl.metrics import accuracy
 from minidl.training import fit
+
+device = DEVICE or "cpu"
 
 # %% [markdown]
 # ## Where convolutional networks come from
@@ -275,7 +278,8 @@ assert np.abs(layer.running_mean.numpy() - mu.ravel()).max() < 0.02
 # %%
 def learn(model, data, epochs, seed=0, rate=0.01, progress=False):
     """Train, and measure on the test set after each epoch; for LeNet-5, no decision depends on that."""
-    loader = DataLoader(data, batch_size=64, shuffle=True, generator=ml.Generator(seed))
+    loader = DataLoader(data, batch_size=64, shuffle=True, generator=ml.Generator(seed), device=device)
+    model.to(device)
     optimizer = optim.Adam(model.parameters(), lr=rate)
     return fit(
         model,
@@ -283,7 +287,7 @@ def learn(model, data, epochs, seed=0, rate=0.01, progress=False):
         F.cross_entropy,
         loader,
         epochs=epochs,
-        val_loader=DataLoader(test_set, 500),
+        val_loader=DataLoader(test_set, 500, device=device),
         metrics={"accuracy": accuracy},
         scheduler=optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rate, total_steps=epochs * len(loader)),
         schedule_by="step",
@@ -316,7 +320,9 @@ assert 1 - test_accuracy < (0.8 if FAST else 0.5) * (1 - mlp_accuracy)  # in the
 
 # %%
 shifts = range(5)
-shifted = [ml.roll(test_set.images, shift, dims=3) for shift in shifts]  # the margin of the images is 4 pixels wide
+shifted = [
+    ml.roll(test_set.images.to(device), shift, dims=3) for shift in shifts
+]  # the margin of the images is 4 pixels wide
 by_shift = {}
 for name, network in (("LeNet-5", model), ("perceptron", mlp)):
     network.eval()
@@ -419,7 +425,7 @@ def accuracy_as_it_is(network, order, batch_size):
     """In the mode that the network is in, for the test images in this order."""
     images, labels = test_set.images, test_set.labels
     with ml.no_grad():
-        answers = [network(images[part]).argmax(dim=1) for part in np.split(order, len(order) // batch_size)]
+        answers = [network(images[part].to(device)).argmax(dim=1) for part in np.split(order, len(order) // batch_size)]
     return accuracy(ml.cat(answers), labels[order])
 
 
@@ -454,7 +460,7 @@ assert FAST or forgotten[1] < forgotten[0] and forgotten[4] < forgotten[2] - 0.0
 # %%
 model.eval()
 with ml.no_grad():
-    logits = model(test_set.images)
+    logits = model(test_set.images.to(device)).cpu()
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "lenet5.safetensors"
     ml.save(model.state_dict(), path)
@@ -462,9 +468,9 @@ with tempfile.TemporaryDirectory() as folder:
     ml.manual_seed(123)
     restored = lenet5(batch_norm=True)
     restored.load_state_dict(ml.load(path))
-restored.eval()
+restored.to(device).eval()
 with ml.no_grad():
-    same = np.array_equal(restored(test_set.images).numpy(), logits.numpy())
+    same = np.array_equal(restored(test_set.images.to(device)).cpu().numpy(), logits.numpy())
 print(f"saved in {size / 1024:.0f} KB, loaded into a fresh network: the same answers to the bit: {same}")
 
 assert same
@@ -483,11 +489,11 @@ assert len(wrong) == round((1 - test_accuracy) * len(test_set))
 
 example = np.flatnonzero((true == 2) & (predicted == 2))[0]
 maps = {}
-x = test_set.images[[example]]
+x = test_set.images[[example]].to(device)
 with ml.no_grad():
     for name, layer in model.named_children():
         x = layer(x)
-        maps[name] = x.numpy()[0]
+        maps[name] = x.cpu().numpy()[0]
 
 figure = plt.figure(figsize=(13, 7.6), layout="constrained")
 top, bottom = figure.subfigures(2, 1, height_ratios=(1.35, 1))
@@ -518,7 +524,7 @@ def strip(place, images, title, rows=1, **settings):
 upper, lower = right.subfigures(2, 1, height_ratios=(1.15, 1))
 corner, strips = upper.subfigures(1, 2, width_ratios=(1, 3.2))
 first, second = strips.subfigures(2, 1)
-filters = model.c1.weight.detach().numpy()[:, 0]
+filters = model.c1.weight.detach().cpu().numpy()[:, 0]
 limit = np.abs(filters).max()
 strip(corner, [images[example]], "a test image", cmap="gray_r")
 strip(first, filters, "C1: its 6 filters (red +, blue −)", cmap="coolwarm", vmin=-limit, vmax=limit)
