@@ -206,7 +206,7 @@ from .functional import clamp as clip
 from .kernels.cpu.conv import get_winograd, set_winograd
 
 if _TYPE_CHECKING:
-    from . import data, metrics, models, training, weights
+    from . import data, metrics, models, training, vision, weights
     from .autograd import profile
     from .weights import load, save
 
@@ -238,10 +238,10 @@ __all__ = [
     "set_random_state", "set_tf32", "set_winograd", "set_worker_kind", "sigmoid", "sign", "sin", "softmax", "sort",
     "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "swapaxes", "t", "take_along_dim", "tanh",
     "tensor", "tile", "topk", "trace", "training", "transpose", "tril", "triu", "trunc", "uint8", "unbind", "unflatten",
-    "unique", "unsqueeze", "var", "vstack", "weights", "where", "zeros", "zeros_like",
+    "unique", "unsqueeze", "var", "vision", "vstack", "weights", "where", "zeros", "zeros_like",
 ]  # fmt: skip
 
-_LATER = ("data", "metrics", "models", "training", "weights")
+_LATER = ("data", "metrics", "models", "training", "vision", "weights")
 
 
 def __getattr__(name: str) -> _Any:

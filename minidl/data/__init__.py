@@ -1,6 +1,6 @@
-"""Datasets, the loader that makes batches of them, transforms of images, and data to learn on."""
+"""Datasets, the loader that makes batches of them, transforms of images, and data to learn on: data sets and scenes."""
 
-from . import datasets, transforms
+from . import datasets, scenes, transforms
 from .cache import cache_dir
 from .collate import default_collate
 from .dataset import (
@@ -32,6 +32,7 @@ __all__ = [
     "default_collate",
     "download",
     "random_split",
+    "scenes",
     "stratified_split",
     "transforms",
 ]

@@ -11,6 +11,7 @@ from .digits import digits
 from .fashion_mnist import fashion_mnist
 from .lfw import lfw_subset
 from .mnist import mnist, mnist5k
+from .nuclei import nuclei
 from .photographs import motorcycle_disparity, photograph_names, photographs
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "mnist",
     "mnist5k",
     "motorcycle_disparity",
+    "nuclei",
     "photograph_names",
     "photographs",
     "read_idx",

@@ -1,0 +1,5 @@
+"""What segmentation and detection need beside layers: so far, drawing what they found."""
+
+from . import draw
+
+__all__ = ["draw"]
