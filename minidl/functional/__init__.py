@@ -140,6 +140,7 @@ from .loss_metric import (
     triplet_margin_loss,
 )
 from .loss_regression import huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss
+from .loss_segmentation import softmax_dice_loss, softmax_focal_loss
 from .norm import batch_norm, local_response_norm, normalize
 from .ordering import argsort, bincount, sort, topk, unique
 from .pad import pad
@@ -225,9 +226,9 @@ __all__ = [
     "permute", "pixel_shuffle", "pixel_unshuffle", "pow", "prelu", "prod", "rand", "rand_like", "randint", "randn",
     "randn_like", "randperm", "ravel", "reciprocal", "relu", "relu6", "remainder", "repeat", "repeat_interleave",
     "reshape", "rms_norm", "roll", "round", "rsqrt", "scatter_add", "select", "selu", "sigmoid",
-    "sigmoid_focal_loss", "sign", "silu", "sin", "smooth_l1_loss", "softmax", "softmin", "softplus", "softsign",
-    "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "swapaxes", "t", "take_along_dim",
-    "tanh", "tensor", "threshold", "tile", "to", "topk", "trace", "transpose", "tril", "triplet_margin_loss",
-    "triu", "trunc", "unbind", "unflatten", "unfold", "unique", "unsqueeze", "var", "view", "view_as", "vstack",
-    "where", "zeros", "zeros_like",
+    "sigmoid_focal_loss", "sign", "silu", "sin", "smooth_l1_loss", "softmax", "softmax_dice_loss",
+    "softmax_focal_loss", "softmin", "softplus", "softsign", "sort", "split", "sqrt", "square", "squeeze", "stack",
+    "std", "sub", "sum", "swapaxes", "t", "take_along_dim", "tanh", "tensor", "threshold", "tile", "to", "topk",
+    "trace", "transpose", "tril", "triplet_margin_loss", "triu", "trunc", "unbind", "unflatten", "unfold", "unique",
+    "unsqueeze", "var", "view", "view_as", "vstack", "where", "zeros", "zeros_like",
 ]  # fmt: skip

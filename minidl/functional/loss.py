@@ -51,7 +51,9 @@ def _pick(x: Tensor, dim: int, labels: Any) -> Tensor:
     return Reshape(shape=labels.shape)(Gather(dim=dim)(x, index))
 
 
-def _reduce(losses: Tensor, labels: Any, ignored: Any | None, weight: Tensor | None, reduction: str, op: str) -> Tensor:
+def reduce_over_counted(
+    losses: Tensor, labels: Any, ignored: Any | None, weight: Tensor | None, reduction: str, op: str
+) -> Tensor:
     """0 where ignored; the mean is taken over the rest, and by class weights where there are any."""
     if ignored is not None:
         losses = masked_fill(losses, Tensor(ignored), 0.0)
@@ -110,7 +112,7 @@ def cross_entropy(
     if label_smoothing:
         smooth = -_log_probabilities(input, dim, class_weight).sum(dim)
         losses = (1 - label_smoothing) * losses + (label_smoothing / classes) * smooth
-    return _reduce(losses, labels, ignored, class_weight, reduction, "cross_entropy")
+    return reduce_over_counted(losses, labels, ignored, class_weight, reduction, "cross_entropy")
 
 
 def _log_probabilities(input: Tensor, dim: int, class_weight: Tensor | None) -> Tensor:
@@ -141,7 +143,7 @@ def nll_loss(
     losses = -_pick(input, dim, labels)
     if class_weight is not None:
         losses = losses * class_weight[Tensor(labels)]
-    return _reduce(losses, labels, ignored, class_weight, reduction, "nll_loss")
+    return reduce_over_counted(losses, labels, ignored, class_weight, reduction, "nll_loss")
 
 
 def multi_margin_loss(

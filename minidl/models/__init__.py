@@ -11,6 +11,12 @@
 ``resnet_cifar``            :class:`ResNetCifar`, :func:`plain_cifar`
 ``mobilenet_v2``            :func:`mobilenet_v2`
 ``efficientnet_lite``       :func:`efficientnet_lite0`
+``fcn``                     :class:`FCN32s`, :class:`FCN16s`, :class:`FCN8s`; :func:`convolutionalize`
+``fcn_resnet``              :func:`fcn_resnet50`
+``deconvnet``               :class:`DeconvNet`
+``segnet``                  :class:`SegNet`
+``unet``                    :class:`UNet`
+``transfer``                :func:`replace_head`, :func:`parameter_groups`, :func:`extract_features`
 ==========================  ==========================================================================================
 
 The functions make networks for ImageNet; where torchvision has the network, parameter names, shapes and arithmetic are
@@ -29,7 +35,10 @@ the same, so that its files load::
 
 from ._pretrained import class_names, preprocessing
 from .alexnet import AlexNet, alexnet
+from .deconvnet import DeconvNet
 from .efficientnet_lite import EfficientNetLite0, efficientnet_lite0
+from .fcn import FCN8s, FCN16s, FCN32s, convolutionalize
+from .fcn_resnet import FCNResNet50, fcn_resnet50
 from .googlenet import GoogLeNet, GoogLeNetOutputs, googlenet
 from .inception_v3 import Inception3, InceptionOutputs, inception_v3
 from .lenet import LeNet5
@@ -37,11 +46,19 @@ from .mini_inception import MiniInception
 from .mobilenet_v2 import MobileNetV2, mobilenet_v2
 from .resnet import ResNet, resnet18, resnet34, resnet50
 from .resnet_cifar import ResNetCifar, plain_cifar
+from .segnet import SegNet
+from .transfer import extract_features, parameter_groups, replace_head
+from .unet import UNet
 from .vgg import VGG, MiniVGG, vgg11, vgg16, vgg16_bn
 
 __all__ = [
     "AlexNet",
+    "DeconvNet",
     "EfficientNetLite0",
+    "FCN16s",
+    "FCN32s",
+    "FCN8s",
+    "FCNResNet50",
     "GoogLeNet",
     "GoogLeNetOutputs",
     "Inception3",
@@ -52,15 +69,22 @@ __all__ = [
     "MobileNetV2",
     "ResNet",
     "ResNetCifar",
+    "SegNet",
+    "UNet",
     "VGG",
     "alexnet",
     "class_names",
+    "convolutionalize",
     "efficientnet_lite0",
+    "extract_features",
+    "fcn_resnet50",
     "googlenet",
     "inception_v3",
     "mobilenet_v2",
+    "parameter_groups",
     "plain_cifar",
     "preprocessing",
+    "replace_head",
     "resnet18",
     "resnet34",
     "resnet50",

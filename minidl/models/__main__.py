@@ -7,12 +7,19 @@ from typing import Any
 
 from ..nn.summary import summarize
 from . import (
+    DeconvNet,
+    FCN8s,
+    FCN16s,
+    FCN32s,
     LeNet5,
     MiniInception,
     MiniVGG,
     ResNetCifar,
+    SegNet,
+    UNet,
     alexnet,
     efficientnet_lite0,
+    fcn_resnet50,
     googlenet,
     inception_v3,
     mobilenet_v2,
@@ -44,6 +51,13 @@ MODELS: list[tuple[str, Callable[[], Any], tuple[int, int, int], str]] = [
     ("resnet50", resnet50, (3, 224, 224), "He et al. 2016"),
     ("mobilenet_v2", mobilenet_v2, (3, 224, 224), "Sandler et al. 2018"),
     ("efficientnet_lite0", efficientnet_lite0, (3, 224, 224), "Tan & Le 2019; Lite form 2020"),
+    ("FCN32s", FCN32s, (3, 224, 224), "Long et al. 2015, on vgg16"),
+    ("FCN16s", FCN16s, (3, 224, 224), "the same"),
+    ("FCN8s", FCN8s, (3, 224, 224), "the same"),
+    ("fcn_resnet50", fcn_resnet50, (3, 224, 224), "the same, on a dilated ResNet-50"),
+    ("DeconvNet", DeconvNet, (3, 224, 224), "Noh et al. 2015"),
+    ("SegNet", SegNet, (3, 224, 224), "Badrinarayanan et al. 2017"),
+    ("UNet", UNet, (1, 224, 224), "Ronneberger et al. 2015, with batch norm"),
 ]
 
 

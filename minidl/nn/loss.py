@@ -96,6 +96,54 @@ class BCEWithLogitsLoss(_WeightedLoss):
         )
 
 
+class SigmoidFocalLoss(_Loss):
+    """Binary cross-entropy of what is not yet classified well. See :func:`minidl.functional.sigmoid_focal_loss`."""
+
+    def __init__(self, alpha: float = 0.25, gamma: float = 2.0, *, reduction: str = "mean"):
+        super().__init__(reduction)
+        self.alpha, self.gamma = alpha, gamma
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.sigmoid_focal_loss(input, target, self.alpha, self.gamma, self.reduction)
+
+
+class SoftmaxFocalLoss(_WeightedLoss):
+    """Cross-entropy of what is not yet classified well. See :func:`minidl.functional.softmax_focal_loss`."""
+
+    def __init__(
+        self, weight: Tensor | None = None, gamma: float = 2.0, *, ignore_index: int = -100, reduction: str = "mean"
+    ):
+        super().__init__(weight, reduction)
+        self.gamma, self.ignore_index = gamma, ignore_index
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.softmax_focal_loss(
+            input, target, self.weight, self.gamma, ignore_index=self.ignore_index, reduction=self.reduction
+        )
+
+
+class DiceLoss(_Loss):
+    """How little a predicted mask overlaps the true one. See :func:`minidl.functional.dice_loss`."""
+
+    def __init__(self, smooth: float = 1.0, *, reduction: str = "mean"):
+        super().__init__(reduction)
+        self.smooth = smooth
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.dice_loss(input, target, self.smooth, reduction=self.reduction)
+
+
+class SoftmaxDiceLoss(_Loss):
+    """How little predicted label maps overlap true ones. See :func:`minidl.functional.softmax_dice_loss`."""
+
+    def __init__(self, smooth: float = 1.0, *, ignore_index: int = -100, reduction: str = "mean"):
+        super().__init__(reduction)
+        self.smooth, self.ignore_index = smooth, ignore_index
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.softmax_dice_loss(input, target, self.smooth, ignore_index=self.ignore_index, reduction=self.reduction)
+
+
 class MSELoss(_Loss):
     """The squared error. See :func:`minidl.functional.mse_loss`."""
 

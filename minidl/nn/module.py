@@ -50,6 +50,7 @@ class Module:
 
     training: bool
     optional_state: ClassVar[tuple[str, ...]] = ()  # names that a state dict may lack, because older ones did
+    _frozen: bool = False  # what nn.utils.freeze sets
 
     def __init__(self) -> None:
         attributes = self.__dict__  # past __setattr__, which needs the registries that are made here
@@ -320,11 +321,14 @@ class Module:
         return self
 
     def train(self, mode: bool = True) -> Self:
-        """Put every module in training mode: dropout drops, batch norm uses the batch's statistics."""
+        """Put every module in training mode: dropout drops, batch norm uses the batch's statistics.
+
+        What :func:`minidl.nn.utils.freeze` has frozen stays in evaluation mode.
+        """
         if not isinstance(mode, bool):
             raise ArgumentError(f"train: mode must be True or False, got {mode!r}")
         for module in self.modules():
-            module.training = mode
+            module.training = mode and not module._frozen
         return self
 
     def eval(self) -> Self:

@@ -1,4 +1,4 @@
-"""Helpers for training: gradient clipping, spectral norm, all parameters as one vector."""
+"""Helpers for training: freezing, gradient clipping, spectral norm, all parameters as one vector."""
 
 from __future__ import annotations
 
@@ -14,6 +14,43 @@ from ..errors import ArgumentError, ArgumentTypeError, GradientError, ShapeError
 from .conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .module import Module
 from .parameter import Parameter
+
+
+def freeze(module: Module) -> Module:
+    """Keep a module as it is: no parameter takes a gradient, and every layer stays in evaluation mode.
+
+    A frozen batch norm therefore uses its running statistics and does not change them, a frozen dropout does nothing,
+    and ``train()`` of a model passes over its frozen parts. Gradients that parameters have are forgotten, so that an
+    optimizer that still holds the parameters leaves them alone too. Freeze what is trained again with
+    :func:`unfreeze`, or parts of it:
+
+        freeze(model)
+        unfreeze(model.fc)
+
+    Returns:   the module itself
+    Raises:    ArgumentTypeError: not a Module
+    """
+    for part in _parts(module, "freeze"):
+        part._frozen = True
+    module.zero_grad()
+    return module.requires_grad_(False).eval()
+
+
+def unfreeze(module: Module) -> Module:
+    """Undo :func:`freeze` in a module and all its parts. The layers go to training mode at the next ``train()``.
+
+    Returns:   the module itself
+    Raises:    ArgumentTypeError: not a Module
+    """
+    for part in _parts(module, "unfreeze"):
+        part._frozen = False
+    return module.requires_grad_(True)
+
+
+def _parts(module: Any, op: str) -> list[Module]:
+    if not isinstance(module, Module):
+        raise ArgumentTypeError(f"{op}: expected a Module, such as model.features, got {type(module).__name__}")
+    return list(module.modules())
 
 
 def clip_grad_norm_(

@@ -82,6 +82,20 @@ RECORDED = {
     ),
 }
 
+# The same of segmentation networks; instead of logits, the scores of the first three classes at two pixels, by output
+SEGMENTATION = {
+    "fcn_resnet50": (
+        {"aux_loss": True},
+        65,
+        35322218,
+        "f1fa3df5fd6bea1e104e4bc26ebc7dde69569508a2cb3d8f33b067b39ad14b20",
+        {
+            "out": [-218.1298, -1035.097, -2761.543, -548.5693, 443.4999, -2434.726],
+            "aux": [581.1542, -47.70077, 829.7943, 1132.086, 520.5308, 835.9501],
+        },
+    ),
+}
+
 
 def listing(shapes):
     """SHA-256 of a state dict's names and shapes, in order."""
@@ -124,6 +138,11 @@ def images(side, count=1):
     return NOISE[: count * 3 * side * side].reshape(count, 3, side, side).copy()
 
 
+def at_two_pixels(y):
+    """The scores of the first three classes at (0, 0) and (9, 20), of (1, C, H, W)."""
+    return [*y[0, :3, 0, 0].tolist(), *y[0, :3, 9, 20].tolist()]
+
+
 def main():
     import torch
     import torchvision
@@ -140,6 +159,18 @@ def main():
         parameters = sum(parameter.numel() for parameter in model.parameters())
         shapes = {key: value.shape for key, value in state.items()}
         print(f'    "{name}": ({settings}, {side}, {parameters}, "{listing(shapes)}", {logits}),')
+    for name, (settings, side, *_) in SEGMENTATION.items():
+        with torch.device("meta"):
+            model = getattr(torchvision.models.segmentation, name)(weights_backbone=None, **settings).eval()
+        model.to_empty(device="cpu")
+        state = {key: value.numpy() for key, value in model.state_dict().items()}
+        fill(state)
+        with torch.no_grad():
+            outputs = model(torch.from_numpy(images(side)))
+        scores = {key: [float(f"{v:.7g}") for v in at_two_pixels(y.numpy())] for key, y in outputs.items()}
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        shapes = {key: value.shape for key, value in state.items()}
+        print(f'    "{name}": ({settings}, {side}, {parameters}, "{listing(shapes)}", {scores}),')
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ LABELS = ml.tensor([0, 3, -100, 1, 2])
 VALID = ml.tensor([0, 3, 1, 1, 2])
 SIGNS = ml.tensor([1, -1, 1, -1, -1])
 MATRIX_SIGNS = ml.where(Z > 0, ml.ones_like(Z), -ml.ones_like(Z))
+MAPS, MAP_LABELS = X.reshape(2, 2, 5), ml.tensor([[0, 1, 1, 0, 1], [1, 1, 0, 0, 1]])
 W = ml.tensor(np.array([1.0, 2.0, 0.5, 1.5]))
 
 CASES = [
@@ -35,6 +36,18 @@ CASES = [
         nn.BCEWithLogitsLoss(W, pos_weight=2 * W),
         (X, Q),
         F.binary_cross_entropy_with_logits(X, Q, W, pos_weight=2 * W),
+    ),
+    (nn.SigmoidFocalLoss(0.5, 1.0), (X, P), F.sigmoid_focal_loss(X, P, 0.5, 1.0, "mean")),
+    (
+        nn.SoftmaxFocalLoss(W, 1.0, ignore_index=3, reduction="sum"),
+        (X, VALID),
+        F.softmax_focal_loss(X, VALID, W, 1.0, ignore_index=3, reduction="sum"),
+    ),
+    (nn.DiceLoss(0.1, reduction="sum"), (P, Q), F.dice_loss(P, Q, 0.1, reduction="sum")),
+    (
+        nn.SoftmaxDiceLoss(0.1, ignore_index=0, reduction="none"),
+        (MAPS, MAP_LABELS),
+        F.softmax_dice_loss(MAPS, MAP_LABELS, 0.1, ignore_index=0, reduction="none"),
     ),
     (nn.MSELoss(reduction="none"), (X, Y), F.mse_loss(X, Y, reduction="none")),
     (nn.L1Loss(), (X, Y), F.l1_loss(X, Y)),
