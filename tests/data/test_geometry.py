@@ -119,6 +119,32 @@ def test_bilinear_turns_are_smooth_and_keep_the_mass():
     assert half[0, 0, 0] == 7 and half[0, 3, 3] == 1
 
 
+def warp_by_loops(image, matrix, fill):
+    """Bilinear resampling as its definition has it: where does each new pixel come from, and what lies around it?"""
+    _, height, width = image.shape
+    back = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))
+    warped = np.empty_like(image)
+    for i, j in np.ndindex(height, width):
+        x, y, _ = back @ (j + 0.5, i + 0.5, 1) - 0.5
+        left, top = int(np.floor(x)), int(np.floor(y))
+        value = np.zeros(len(image))
+        for row, column in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
+            inside = 0 <= row < height and 0 <= column < width
+            weight = (1 - abs(y - row)) * (1 - abs(x - column))
+            value += weight * (image[:, row, column] if inside else fill)
+        warped[:, i, j] = value
+    return warped
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 9))
+def test_an_affine_map_resamples_as_loops_do(seed, height, width):
+    image = np.random.default_rng(seed).random((2, height, width))
+    transform = T.RandomAffine(180, (0.5, 0.5), (0.5, 2), 30, "bilinear", fill=0.25)
+    choice = transform.draw(np.random.default_rng(seed), image.shape)
+    np.testing.assert_allclose(transform.image(image, choice), warp_by_loops(image, choice, 0.25), atol=1e-9)
+
+
 def test_a_turned_box_encloses_its_object():
     sample = marked(20, 20, row=8, column=4, h=3, w=9)
     after = T.RandomRotation((33, 33))(sample)

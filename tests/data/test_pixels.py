@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minidl.autograd import Tensor
-from minidl.backend import Generator, manual_seed
+from minidl.backend import STREAM_NAMES, Generator, manual_seed, stream
 from minidl.data import transforms as T
 from minidl.errors import ArgumentError, ArgumentTypeError, DtypeError, OutOfRangeError, ShapeError
 
@@ -96,8 +96,11 @@ def test_gray_images_have_no_saturation_or_hue():
         (lambda: T.ColorJitter(contrast=(2, 1)), ArgumentError, "must be two numbers"),
         (lambda: T.ColorJitter(0.1)(photo(channels=4)), ShapeError, "1 or 3 channels, got"),
         (lambda: T.ColorJitter(0.1)(np.zeros((3, 2, 2), np.uint8)), DtypeError, "the image is uint8"),
-        (lambda: T.GaussianNoise(sigma=-1), ArgumentError, "sigma=-1 must not be negative"),
-        (lambda: T.Cutout(0), ArgumentError, "size=0 and holes=1 must be at least 1"),
+        (lambda: T.GaussianNoise(sigma=-1), ArgumentError, "sigma=-1 must be finite and not negative"),
+        (lambda: T.GaussianNoise(sigma=float("nan")), ArgumentError, "sigma=nan must be finite"),
+        (lambda: T.Cutout(0), ArgumentError, "size=0 and holes=1 must be integers, at least 1"),
+        (lambda: T.Cutout(3.5), ArgumentError, "size=3.5 and holes=1 must be integers"),
+        (lambda: T.Cutout(3, holes="2"), ArgumentError, "size=3 and holes='2' must be integers"),
         (lambda: T.RandomErasing(value="noise"), ArgumentError, "value='noise'; choose a number"),
         (lambda: T.RandomErasing(scale=(0.5, 2)), ArgumentError, "must lie in 0 … 1"),
         (lambda: T.RandomErasing(1, value=[1, 2])(photo()), ShapeError, "2 values for 3 channels"),
@@ -157,7 +160,61 @@ def test_random_numbers_come_from_the_augment_stream_or_the_given_generator():
     np.testing.assert_array_equal(own[0], own[1])
 
 
+RANDOM = [
+    T.RandomHorizontalFlip(),
+    T.RandomVerticalFlip(),
+    T.RandomCrop(8, padding=3),
+    T.RandomResizedCrop(8),
+    T.RandomRotation(40, "bilinear"),
+    T.RandomAffine(20, (0.2, 0.2), (0.8, 1.2), 10),
+    T.ColorJitter(0.5, 0.5, 0.5, 0.2),
+    T.RandomErasing(),
+    T.Cutout(4),
+    T.GaussianNoise(),
+    T.RandomApply([T.Pad(1), T.RandomCrop(8)]),
+]
+
+
+@pytest.mark.parametrize("transform", RANDOM, ids=lambda transform: type(transform).__name__)
+def test_every_random_transform_follows_the_augment_stream_and_no_other(transform):
+    image = photo()
+    manual_seed(11)
+    before = {name: stream(name).get_state() for name in STREAM_NAMES if name != "augment"}
+    drawn = [transform(image) for _ in range(20)]
+    assert {name: stream(name).get_state() for name in before} == before
+    assert len({one.tobytes() for one in drawn}) > 1, "each call draws anew"
+    manual_seed(11)
+    np.testing.assert_array_equal(drawn, [transform(image) for _ in range(20)])
+    manual_seed(12)
+    assert not np.array_equal(drawn, [transform(image) for _ in range(20)])
+
+
+def test_the_choice_does_not_depend_on_what_moves_with_the_image():
+    image = photo(size=12)
+    sample = {"image": image, "boxes": np.array([[2, 3, 7, 9]], np.float32), "masks": image[:1] > 0.5}
+    for transform in RANDOM[:6]:
+        manual_seed(3)
+        alone = transform(image)
+        manual_seed(3)
+        np.testing.assert_array_equal(transform(sample)["image"], alone)
+
+
 # Mixing
+
+
+@pytest.mark.parametrize("mix", [T.MixUp(0.4, 5), T.CutMix(1.0, 5)], ids=lambda mix: type(mix).__name__)
+def test_mixing_follows_the_augment_stream(mix):
+    images, labels = np.stack([photo(seed) for seed in range(5)]), np.arange(5)
+
+    def batches():
+        return [np.concatenate([array.ravel() for array in mix(images, labels)]) for _ in range(4)]
+
+    manual_seed(5)
+    first, order = batches(), stream("data").get_state()
+    manual_seed(5)
+    assert stream("data").get_state() == order
+    np.testing.assert_array_equal(first, batches())
+    assert not np.array_equal(first, batches())
 
 
 def test_mixup_by_hand():
@@ -188,6 +245,12 @@ def test_mixing_takes_probabilities_and_keeps_float32():
     ("call", "error", "match"),
     [
         (lambda: T.MixUp(0), ArgumentError, "MixUp: alpha=0 must be positive"),
+        (lambda: T.CutMix(float("inf")), ArgumentError, "CutMix: alpha=inf must be positive and finite"),
+        (
+            lambda: T.CutMix(1, 3)(np.zeros((2, 1, 2, 2)), np.eye(2)),
+            ShapeError,
+            r"CutMix: labels \(2, 2\) for num_classes=3",
+        ),
         (lambda: T.CutMix()(np.zeros((2, 1, 2, 2)), np.array([0, 1])), ArgumentError, "with num_classes given"),
         (
             lambda: T.MixUp(1, 2)(np.zeros((2, 1, 2, 2)), np.array([0, 2])),

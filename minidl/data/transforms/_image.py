@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -22,9 +21,13 @@ def pad(pixels: np.ndarray, left: int, top: int, right: int, bottom: int, fill: 
     """Borders around the last two dimensions; a negative width cuts."""
     height, width = pixels.shape[-2:]
     pixels = pixels[..., max(-top, 0) : height - max(-bottom, 0), max(-left, 0) : width - max(-right, 0)]
-    widths = [(0, 0)] * (pixels.ndim - 2) + [(max(top, 0), max(bottom, 0)), (max(left, 0), max(right, 0))]
-    settings: dict[str, Any] = {"constant_values": fill} if mode == "constant" else {}
-    return np.pad(pixels, widths, mode=mode, **settings)  # type: ignore[call-overload]
+    if mode != "constant":
+        widths = [(0, 0)] * (pixels.ndim - 2) + [(max(top, 0), max(bottom, 0)), (max(left, 0), max(right, 0))]
+        return np.pad(pixels, widths, mode=mode)  # type: ignore[call-overload]
+    padded = np.full((*pixels.shape[:-2], height + top + bottom, width + left + right), fill, pixels.dtype)
+    rows, columns = pixels.shape[-2:]
+    padded[..., max(top, 0) : max(top, 0) + rows, max(left, 0) : max(left, 0) + columns] = pixels
+    return padded
 
 
 def resize(pixels: np.ndarray, height: int, width: int, nearest: bool, antialias: bool) -> np.ndarray:
@@ -59,22 +62,25 @@ def warp(pixels: np.ndarray, forward: np.ndarray, nearest: bool, fill: float) ->
     Args:      forward: (2, 3), old point (x, y, 1) → new point, where pixel centres lie at (j + ½, i + ½)
     """
     height, width = pixels.shape[-2:]
-    linear = np.linalg.inv(forward[:, :2])
-    x, y = np.meshgrid(np.arange(width) + 0.5 - forward[0, 2], np.arange(height) + 0.5 - forward[1, 2])
-    old_x = linear[0, 0] * x + linear[0, 1] * y
-    old_y = linear[1, 0] * x + linear[1, 1] * y
+    ((a, b, shift_x), (c, d, shift_y)) = forward.tolist()
+    x, y = np.arange(width) + (0.5 - shift_x), np.arange(height)[:, None] + (0.5 - shift_y)
+    determinant = a * d - b * c
+    old_x, old_y = (d * x - b * y) / determinant, (a * y - c * x) / determinant
     framed = pad(pixels, 1, 1, 1, 1, fill, "constant")  # so that a neighbour outside is the fill
+    stride = width + 2
+    flat = framed.reshape(*pixels.shape[:-2], (height + 2) * stride)
     if nearest:
         rows = np.floor(old_y + 1e-9).clip(-1, height).astype(np.int64) + 1
         columns = np.floor(old_x + 1e-9).clip(-1, width).astype(np.int64) + 1
-        return framed[..., rows, columns]
+        return flat[..., rows * stride + columns]
     old_x, old_y = (old_x + 0.5).clip(0, width + 1), (old_y + 0.5).clip(0, height + 1)
     left, top = np.minimum(old_x.astype(np.int64), width), np.minimum(old_y.astype(np.int64), height)
     working = np.result_type(pixels.dtype, np.float32)
     u, v = (old_x - left).astype(working), (old_y - top).astype(working)
-    upper = framed[..., top, left] * (1 - u) + framed[..., top, left + 1] * u
-    lower = framed[..., top + 1, left] * (1 - u) + framed[..., top + 1, left + 1] * u
-    return as_dtype(upper * (1 - v) + lower * v, pixels.dtype)
+    corner, flat = top * stride + left, flat.astype(working, copy=False)
+    upper = (1 - u) * flat[..., corner] + u * flat[..., corner + 1]
+    lower = (1 - u) * flat[..., corner + stride] + u * flat[..., corner + stride + 1]
+    return as_dtype((1 - v) * upper + v * lower, pixels.dtype)
 
 
 def affine_matrix(

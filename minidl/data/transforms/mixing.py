@@ -15,8 +15,8 @@ from ._base import unwrap
 
 class _Mix:
     def __init__(self, alpha: float = 1.0, num_classes: int | None = None, *, generator: Generator | None = None):
-        if alpha <= 0:
-            raise ArgumentError(f"{type(self).__name__}: alpha={alpha} must be positive")
+        if not 0 < alpha < math.inf:
+            raise ArgumentError(f"{type(self).__name__}: alpha={alpha} must be positive and finite")
         self.alpha, self.num_classes = alpha, num_classes
         self.generator = check_generator(generator, type(self).__name__)
 
@@ -40,6 +40,8 @@ class _Mix:
     def _probabilities(self, labels: np.ndarray, dtype: np.dtype) -> np.ndarray:
         op = type(self).__name__
         if labels.ndim == 2:
+            if self.num_classes not in (None, labels.shape[1]):
+                raise ShapeError(f"{op}: labels {labels.shape} for num_classes={self.num_classes}")
             return labels.astype(dtype)
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or self.num_classes is None:
             raise ArgumentError(
@@ -53,6 +55,9 @@ class _Mix:
 
 class MixUp(_Mix):
     """Blend each image of a batch, and its label, with a random partner: ``images, labels = mixup(images, labels)``.
+
+    In a :class:`~minidl.data.DataLoader` it ends the making of a batch:
+    ``collate_fn=lambda samples: mixup(*default_collate(samples))``.
 
     Math:      x' = λ x_i + (1 − λ) x_j,  y' = λ y_i + (1 − λ) y_j,  λ ~ Beta(α, α), one λ per batch
     Args:      num_classes: needed where labels are class indices. The call takes images (N, C, H, W) float, and labels

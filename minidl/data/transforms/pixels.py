@@ -214,8 +214,8 @@ class Cutout(Transform):
 
     def __init__(self, size: int, holes: int = 1, value: float = 0.0, *, generator: Generator | None = None):
         super().__init__(generator)
-        if size < 1 or holes < 1:
-            raise ArgumentError(f"Cutout: size={size} and holes={holes} must be at least 1")
+        if not all(isinstance(value, int | np.integer) and value >= 1 for value in (size, holes)):
+            raise ArgumentError(f"Cutout: size={size!r} and holes={holes!r} must be integers, at least 1")
         self.size, self.holes, self.value = size, holes, value
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -234,8 +234,8 @@ class GaussianNoise(Transform):
 
     def __init__(self, mean: float = 0.0, sigma: float = 0.1, clip: bool = True, *, generator: Generator | None = None):
         super().__init__(generator)
-        if sigma < 0:
-            raise ArgumentError(f"GaussianNoise: sigma={sigma} must not be negative")
+        if not 0 <= sigma < math.inf:
+            raise ArgumentError(f"GaussianNoise: sigma={sigma} must be finite and not negative")
         self.mean, self.sigma, self.clip = mean, sigma, clip
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
