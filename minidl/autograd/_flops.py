@@ -60,9 +60,10 @@ def forward_flops(kind: type[Function], setting: Any, inputs: Shapes, outputs: S
 def fused_backward_flops(kind: type[Function], needs: tuple[bool, ...], inputs: Shapes, outputs: Shapes) -> int | None:
     """FLOPs of a backward that calls no other operations; None where there is no formula.
 
-    Math:      y = x wᵀ + b: one product of the size of the forward's for each of gx and gw that is needed, Σ gy for gb
+    Math:      y = x wᵀ + b: one product of the size of the forward's for each of gx and gw that is needed, Σ gy for gb;
+               y = a b: one for each of ga and gb
     """
-    if kind.name != "linear" or not kind.__module__.startswith(_PACKAGE):
+    if kind.name not in ("linear", "mat_mul") or not kind.__module__.startswith(_PACKAGE):
         return None
     product = _product(None, inputs, outputs)
     return product * sum(needs[:2]) + prod(outputs[0]) * sum(needs[2:])

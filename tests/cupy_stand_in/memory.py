@@ -44,7 +44,7 @@ class Block:
         _live.add(self)
 
     def __del__(self):
-        if hasattr(self, "bytes"):
+        if hasattr(self, "bytes") and pool is not None:  # None when Python ends
             pool.give_back(self.device, self.rounded)
 
     def array(self, shape, dtype, strides=None):
