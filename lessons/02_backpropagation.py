@@ -11,7 +11,7 @@
 
 # %%
 import numpy as np
-from _lesson import FAST, finish, save_picture
+from _lesson import FAST, OUTPUT, finish, save_picture
 from matplotlib import pyplot as plt
 
 import minidl as ml
@@ -294,6 +294,49 @@ print(f"largest difference of the losses over {compared} steps of training: {dri
 assert drift < 1e-12
 
 # %% [markdown]
+# ## The engine explains itself
+#
+# What `backward` will do can be looked at before it is done: `ml.autograd.explain` runs a function and lists every
+# operation behind its result, in the order of computation, with what it computed, its local derivative by each input
+# (where both are small) and the gradient that arrives at it. Take the smallest network: two inputs, one hidden neuron.
+# Go up from the bottom and multiply: every arriving gradient is the one below it times the local derivative in
+# between, and where a value is used twice, as `w2` is by the penalty $0.1\,w_2^2$, it is the sum of both ways. No
+# gradient is written anywhere, and `backward` can still be called.
+
+# %%
+x = ml.tensor([1.0, -1.0])
+w1 = ml.tensor([0.5, 0.25], requires_grad=True)
+w2 = ml.tensor(2.0, requires_grad=True)
+
+
+def tiny_loss():
+    hidden = (w1 * x).sum().tanh()
+    error = w2 * hidden - 1.0
+    return error**2 + 0.1 * w2**2
+
+
+explanation = ml.autograd.explain(tiny_loss, names={"w1": w1, "w2": w2})
+print(explanation)
+
+assert w2.grad is None
+tiny_loss().backward()
+by_hand = 2 * (2 * np.tanh(0.25) - 1) * np.tanh(0.25) + 0.2 * 2  # of w2: both ways
+print(f"gradient of w2: {w2.grad.item():.6f}, by hand {by_hand:.6f}")
+
+assert abs(w2.grad.item() - by_hand) < 1e-6
+
+# %% [markdown]
+# In a notebook the next cell shows the drawing; a script leaves it in `lessons/output` for the browser. With a model,
+# `explain(lambda: loss_fn(model(x), y))` names layers and parameters too, and folds large graphs layer by layer.
+
+# %%
+OUTPUT.mkdir(exist_ok=True)
+explanation.save(OUTPUT / "02_explained.html")
+explanation.save(OUTPUT / "02_explained.svg")
+print("drawing: lessons/output/02_explained.html")
+explanation  # noqa: B018 - the last value of a cell is shown
+
+# %% [markdown]
 # ## The picture
 #
 # Left: the network as a graph; above each arrow what the forward pass computes, below it what the backward pass
@@ -342,6 +385,7 @@ save_picture(figure, "02_backpropagation")
 #    $\bar Z_2 = (A_2 - T)/N$. Why does the network learn faster at the start, when it is very wrong?
 # 4. `Value.backward` cannot be differentiated itself, because its gradients are plain arrays. What would have to
 #    change? (Look at how `backward` is written in `minidl/functional/elementwise.py`.)
+# 5. Explain the loss of the XOR network above. Which operation makes two inputs get the same gradient, and why?
 
 # %%
 finish(

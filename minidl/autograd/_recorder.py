@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-from . import engine
+from . import _patches, engine
 from ._flops import ELSEWHERE, LATER, kept_setting
 from .deferred import Deferred, DeferredTensor
 from .function import Function
@@ -50,7 +50,7 @@ class Recording:
         self.records: list[Any] = []  # what Record takes, as tuples, which are made in half the time
         self.log = _thread.log
         self.base = len(self.log.nested)  # operations that were open before it
-        _wrappers.put()
+        _patches.put("profile", _wrappers())
         self.log.recordings.append(self)
         self.start = perf_counter_ns()
 
@@ -58,7 +58,7 @@ class Recording:
         """Stop; returns the nanoseconds that it lasted."""
         elapsed = perf_counter_ns() - self.start
         self.log.recordings.remove(self)
-        _wrappers.take_away()
+        _patches.take_away("profile")
         return elapsed
 
 
@@ -169,46 +169,23 @@ def _backward(node: Function, args: tuple[Any, ...], result: None) -> tuple[Any,
     return "backward", type(node), node.name, shapes, dtypes, outputs, node.needs_input_grad
 
 
-class _Wrappers:
-    """The wrappers in place, as long as anyone needs them. Patches by others inside have to be gone by the end."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._originals: list[tuple[Any, str, Any]] = []
-
-    def put(self) -> None:
-        """Put them in place, unless they are."""
-        with self._lock:
-            if self._users == 0:
-                self._wrap(Function, "__call__", _timed, _application)
-                self._wrap(Function, "computed", _timed, _computed)
-                for kind in _subclasses(Deferred):
-                    if "compute" in vars(kind):
-                        self._wrap(kind, "compute", _timed, _deferred)
-                self._wrap(engine, "_propagate", _timed, _backward)
-                for name in ("_propagate", "run", "backward"):  # _propagate too: a hook may have begun the profile
-                    self._wrap(engine, name, _counted)
-            self._users += 1
-
-    def _wrap(self, owner: Any, name: str, wrapper: Callable[..., Any], *settings: Any) -> None:
-        original = vars(owner)[name]
-        self._originals.append((owner, name, original))
-        setattr(owner, name, wrapper(original, *settings))
-
-    def take_away(self) -> None:
-        """Put the originals back, if no one else needs the wrappers."""
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                while self._originals:
-                    setattr(*self._originals.pop())
+def _wrappers() -> list[_patches.Wrapper]:
+    return [
+        (Function, "__call__", lambda original: _timed(original, _application)),
+        (Function, "computed", lambda original: _timed(original, _computed)),
+        *(
+            (kind, "compute", lambda original: _timed(original, _deferred))
+            for kind in _subclasses(Deferred)
+            if "compute" in vars(kind)
+        ),
+        (engine, "_propagate", lambda original: _timed(original, _backward)),
+        (engine, "_propagate", _counted),  # a hook may have begun the profile
+        (engine, "run", _counted),
+        (engine, "backward", _counted),
+    ]
 
 
 def _subclasses(kind: type[Any]) -> Iterator[type]:
     for child in kind.__subclasses__():
         yield child
         yield from _subclasses(child)
-
-
-_wrappers = _Wrappers()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -67,6 +68,8 @@ class Function:
     _output_metas: tuple[tuple[tuple[int, ...], np.dtype], ...] = ()
     _hooks: dict[int, list[Callable[..., Any]]] | None = None
     retained: dict[int, Tensor] | None = None  # outputs that keep their gradient: see Tensor.retain_grad
+    _made: Any = None  # the Place where it was applied, if detect_anomaly or explain were watching
+    _known: tuple[Any, Any] = (MappingProxyType({}),) * 2  # and, for explain, its small inputs and outputs
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
