@@ -16,6 +16,7 @@
 ``deconvnet``               :class:`DeconvNet`
 ``segnet``                  :class:`SegNet`
 ``unet``                    :class:`UNet`
+``predict``                 :func:`predict_image`
 ``transfer``                :func:`replace_head`, :func:`parameter_groups`, :func:`extract_features`
 ==========================  ==========================================================================================
 
@@ -44,6 +45,7 @@ from .inception_v3 import Inception3, InceptionOutputs, inception_v3
 from .lenet import LeNet5
 from .mini_inception import MiniInception
 from .mobilenet_v2 import MobileNetV2, mobilenet_v2
+from .predict import predict_image
 from .resnet import ResNet, resnet18, resnet34, resnet50
 from .resnet_cifar import ResNetCifar, plain_cifar
 from .segnet import SegNet
@@ -83,6 +85,7 @@ __all__ = [
     "mobilenet_v2",
     "parameter_groups",
     "plain_cifar",
+    "predict_image",
     "preprocessing",
     "replace_head",
     "resnet18",

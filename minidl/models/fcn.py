@@ -68,6 +68,8 @@ def convolutionalize(trunk: nn.Module, padding: str = "valid") -> nn.Sequential:
     channels = _last(features).channels
     layers: list[nn.Module] = []
     for layer in dense:
+        if isinstance(layer, nn.Flatten):
+            continue
         if isinstance(layer, nn.Linear):
             layer = _as_convolution(layer, channels, padding)
             channels = layer.out_channels

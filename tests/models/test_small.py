@@ -157,7 +157,7 @@ def test_the_listing(monkeypatch, capsys):
     names = {name.partition("(")[0] for name, *_ in listing.MODELS}
     classes = {"AlexNet", "EfficientNetLite0", "FCNResNet50", "GoogLeNet", "Inception3", "MobileNetV2", "ResNet", "VGG"}
     helpers = {"GoogLeNetOutputs", "InceptionOutputs", "class_names", "convolutionalize", "preprocessing"}
-    helpers |= {"extract_features", "parameter_groups", "replace_head"}
+    helpers |= {"extract_features", "parameter_groups", "predict_image", "replace_head"}
     assert names == set(models.__all__) - classes - helpers
     monkeypatch.setattr(listing, "MODELS", [row for row in listing.MODELS if row[0] in ("LeNet5", "mobilenet_v2")])
     listing.main()
