@@ -17,6 +17,12 @@
 ``segnet``                  :class:`SegNet`
 ``unet``                    :class:`UNet`
 ``predict``                 :func:`predict_image`
+``autoencoder``, ``vae``    :class:`Autoencoder`, :class:`VAE`
+``gan``                     :class:`GAN`, the base of all; :class:`MLPGAN`
+``dcgan``                   :class:`DCGAN`
+``conditional_gan``         :class:`ConditionalGAN`
+``wgan``, ``wgan_gp``       :class:`WGAN`, :class:`WGANGP`; :func:`gradient_penalty`
+``sngan``                   :class:`SNGAN`
 ``transfer``                :func:`replace_head`, :func:`parameter_groups`, :func:`extract_features`
 ==========================  ==========================================================================================
 
@@ -36,10 +42,14 @@ the same, so that its files load::
 
 from ._pretrained import class_names, preprocessing
 from .alexnet import AlexNet, alexnet
+from .autoencoder import Autoencoder
+from .conditional_gan import ConditionalDiscriminator, ConditionalGAN, ConditionalGenerator
+from .dcgan import DCGAN, DCGANDiscriminator, DCGANGenerator
 from .deconvnet import DeconvNet
 from .efficientnet_lite import EfficientNetLite0, efficientnet_lite0
 from .fcn import FCN8s, FCN16s, FCN32s, convolutionalize
 from .fcn_resnet import FCNResNet50, fcn_resnet50
+from .gan import GAN, MLPGAN, MLPDiscriminator, MLPGenerator
 from .googlenet import GoogLeNet, GoogLeNetOutputs, googlenet
 from .inception_v3 import Inception3, InceptionOutputs, inception_v3
 from .lenet import LeNet5
@@ -49,39 +59,63 @@ from .predict import predict_image
 from .resnet import ResNet, resnet18, resnet34, resnet50
 from .resnet_cifar import ResNetCifar, plain_cifar
 from .segnet import SegNet
+from .sngan import SNGAN
 from .transfer import extract_features, parameter_groups, replace_head
 from .unet import UNet
+from .vae import VAE, NegativeELBO, VAEOutputs, kl_to_standard_normal
 from .vgg import VGG, MiniVGG, vgg11, vgg16, vgg16_bn
+from .wgan import WGAN
+from .wgan_gp import WGANGP, critic_gradient_norms, gradient_penalty
 
 __all__ = [
     "AlexNet",
+    "Autoencoder",
+    "ConditionalDiscriminator",
+    "ConditionalGAN",
+    "ConditionalGenerator",
+    "DCGAN",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
     "DeconvNet",
     "EfficientNetLite0",
     "FCN16s",
     "FCN32s",
     "FCN8s",
     "FCNResNet50",
+    "GAN",
     "GoogLeNet",
     "GoogLeNetOutputs",
     "Inception3",
     "InceptionOutputs",
     "LeNet5",
+    "MLPDiscriminator",
+    "MLPGAN",
+    "MLPGenerator",
     "MiniInception",
     "MiniVGG",
     "MobileNetV2",
+    "NegativeELBO",
     "ResNet",
     "ResNetCifar",
+    "SNGAN",
     "SegNet",
     "UNet",
+    "VAE",
+    "VAEOutputs",
     "VGG",
+    "WGAN",
+    "WGANGP",
     "alexnet",
     "class_names",
     "convolutionalize",
+    "critic_gradient_norms",
     "efficientnet_lite0",
     "extract_features",
     "fcn_resnet50",
     "googlenet",
+    "gradient_penalty",
     "inception_v3",
+    "kl_to_standard_normal",
     "mobilenet_v2",
     "parameter_groups",
     "plain_cifar",

@@ -7,6 +7,14 @@ from typing import Any
 
 from ..nn.summary import summarize
 from . import (
+    DCGAN,
+    MLPGAN,
+    SNGAN,
+    VAE,
+    WGAN,
+    WGANGP,
+    Autoencoder,
+    ConditionalGAN,
     DeconvNet,
     FCN8s,
     FCN16s,
@@ -32,8 +40,8 @@ from . import (
     vgg16_bn,
 )
 
-# name, how to make it, shape of an image, source
-MODELS: list[tuple[str, Callable[[], Any], tuple[int, int, int], str]] = [
+# name, how to make it, shape of an image, or of the noise from which it makes one; source
+MODELS: list[tuple[str, Callable[[], Any], tuple[int, ...], str]] = [
     ("LeNet5", LeNet5, (1, 28, 28), "LeCun et al. 1998"),
     ("MiniVGG", MiniVGG, (3, 32, 32), "after Simonyan & Zisserman 2015"),
     ("MiniInception", MiniInception, (3, 32, 32), "Zhang et al. 2017, figure 3"),
@@ -58,6 +66,14 @@ MODELS: list[tuple[str, Callable[[], Any], tuple[int, int, int], str]] = [
     ("DeconvNet", DeconvNet, (3, 224, 224), "Noh et al. 2015"),
     ("SegNet", SegNet, (3, 224, 224), "Badrinarayanan et al. 2017"),
     ("UNet", UNet, (1, 224, 224), "Ronneberger et al. 2015, with batch norm"),
+    ("Autoencoder", Autoencoder, (1, 28, 28), "after Hinton & Salakhutdinov 2006"),
+    ("VAE", VAE, (1, 28, 28), "Kingma & Welling 2014"),
+    ("MLPGAN", MLPGAN, (64,), "Goodfellow et al. 2014"),
+    ("DCGAN", DCGAN, (100,), "Radford et al. 2016, for 28 × 28"),
+    ("ConditionalGAN", ConditionalGAN, (100,), "Mirza & Osindero 2014, on DCGAN"),
+    ("WGAN", WGAN, (100,), "Arjovsky et al. 2017, on DCGAN"),
+    ("WGANGP", WGANGP, (100,), "Gulrajani et al. 2017, on DCGAN"),
+    ("SNGAN", SNGAN, (100,), "Miyato et al. 2018, on DCGAN"),
 ]
 
 

@@ -1,5 +1,5 @@
-"""What segmentation and detection need beside layers: so far, drawing what they found."""
+"""What segmentation needs beside layers: so far, drawing what was found, and what was generated."""
 
-from . import draw
+from . import draw, samples
 
-__all__ = ["draw"]
+__all__ = ["draw", "samples"]

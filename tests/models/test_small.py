@@ -158,6 +158,9 @@ def test_the_listing(monkeypatch, capsys):
     classes = {"AlexNet", "EfficientNetLite0", "FCNResNet50", "GoogLeNet", "Inception3", "MobileNetV2", "ResNet", "VGG"}
     helpers = {"GoogLeNetOutputs", "InceptionOutputs", "class_names", "convolutionalize", "preprocessing"}
     helpers |= {"extract_features", "parameter_groups", "predict_image", "replace_head"}
+    classes |= {"GAN", "MLPGenerator", "MLPDiscriminator", "DCGANGenerator", "DCGANDiscriminator"}
+    classes |= {"ConditionalGenerator", "ConditionalDiscriminator", "VAEOutputs", "NegativeELBO"}
+    helpers |= {"critic_gradient_norms", "gradient_penalty", "kl_to_standard_normal"}
     assert names == set(models.__all__) - classes - helpers
     monkeypatch.setattr(listing, "MODELS", [row for row in listing.MODELS if row[0] in ("LeNet5", "mobilenet_v2")])
     listing.main()
