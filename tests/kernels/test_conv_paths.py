@@ -71,8 +71,11 @@ CASES = {
     "more-below-and-right": Case((2, 8, 5, 6), (8, 8, 3, 3), "winograd winograd winograd", padding=((0, 3), (1, 2))),
     "batch-1": Case((1, 12, 8, 9), (20, 12, 3, 3), "winograd winograd winograd", padding=1),
     "batch-5-of-one-tile": Case((5, 8, 4, 4), (8, 8, 3, 3), "winograd winograd winograd", padding=1),
-    "one-pixel": Case((3, 8, 1, 1), (8, 8, 3, 3), "winograd winograd winograd", padding=1),
-    "one-output": Case((3, 20, 3, 3), (8, 20, 3, 3), "winograd winograd winograd"),
+    "one-pixel": Case((3, 8, 1, 1), (8, 8, 3, 3), "winograd pixel winograd", padding=1),
+    "one-output": Case((3, 20, 3, 3), (8, 20, 3, 3), "winograd pixel winograd"),
+    "one-output-of-some": Case(
+        (3, 20, 4, 5), (8, 20, 3, 2), "columns pixel columns", stride=3, padding=((1, 0), (0, 0)), dilation=2
+    ),
     "one-row": Case((2, 8, 1, 11), (8, 8, 3, 3), "winograd winograd winograd", padding=1),
     "cropped": Case((1, 8, 7, 8), (8, 8, 3, 3), "winograd general winograd", padding=((-1, 1), (0, -2))),
     "to-many-channels": Case((1, 8, 6, 5), (16, 8, 3, 3), "winograd spread winograd", padding=1),
@@ -247,6 +250,9 @@ def test_other_than_true_and_false_is_refused(enabled):
     assert conv.get_winograd() is True
 
 
+WINOGRAD_PATHS = dict(zip(NAMES, ("winograd conv", "winograd conv", "winograd conv_weight_grad"), strict=True))
+
+
 @pytest.mark.parametrize("channels", [8, 20])
 def test_winograd_writes_pixels_with_all_samples_side_by_side(channels):
     """In (H, W, N, C) memory, which the next convolution takes as it is."""
@@ -270,7 +276,8 @@ def test_winograd_of_any_shape(shape, out_channels, pads, layout, biased):
     for name, (a, b, found, expected) in arguments(case).items():
         bias = [normal(out_channels, "float32", 5)] if biased and name == "conv" else []
         y, taken = run(name, LAYOUTS[layout](a), b, found, *bias)
-        assert set(taken) in ({"winograd conv"}, {"winograd conv_weight_grad"})
+        one_pixel = name == "conv_input_grad" and a.shape[2:] == (1, 1)
+        assert set(taken) == {"pixel conv_input_grad" if one_pixel else WINOGRAD_PATHS[name]}
         expected = expected + bias[0].reshape(-1, 1, 1) if bias else expected
         assert_near(y, expected, WINOGRAD, name)
 

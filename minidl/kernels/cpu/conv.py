@@ -7,6 +7,7 @@ plain product) for other images without groups; `general` for the rest: groups, 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -18,7 +19,7 @@ from .conv_columns import Geometry
 from .unfold import Ints, Pairs, Windows, spatial
 
 paths: Counter[str] = Counter()
-"""How often each path was taken: "winograd", "columns", "depthwise" or "general", and what for."""
+"""How often each path was taken: "winograd", "columns", "depthwise" or "general" among them, and what for."""
 
 WINOGRAD_CHANNELS = 8
 """Channels, in and out, below which the 36 products of Winograd's algorithm are too thin."""
@@ -98,6 +99,9 @@ def conv_input_grad(
     if groups > 1:
         paths["depthwise conv_input_grad"] += 1
         return conv_depthwise.input_grad(gy, w, size, at)  # type: ignore[arg-type]
+    if math.prod(gy.shape[2:]) == 1:
+        paths["pixel conv_input_grad"] += 1
+        return conv_columns.pixel_input_grad(gy, w, size, at)  # type: ignore[arg-type]
     if w.shape[1] < FEW and len(w) >= 2 * w.shape[1]:
         paths["spread conv_input_grad"] += 1
         return conv_columns.spread_input_grad(gy, w, size, at)  # type: ignore[arg-type]

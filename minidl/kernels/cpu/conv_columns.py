@@ -21,6 +21,7 @@ import numpy as np
 
 from ...backend import empty, get_num_threads, scratch, share
 from ._layout import CHWN, HWNC, arranged, finish, order_for, view
+from .linalg import matmul
 from .products import long_product, product
 
 COLUMN_BYTES = 1_000_000
@@ -92,6 +93,21 @@ def weight_grad(x: np.ndarray, gy: np.ndarray, at: Geometry) -> np.ndarray:
     if by_channel:
         return np.ascontiguousarray(total.T).reshape(o, c, *at.kernel)
     return np.ascontiguousarray(total.reshape(*at.kernel, c, o).transpose(3, 2, 0, 1))
+
+
+def pixel_input_grad(gy: np.ndarray, w: np.ndarray, size: Pair, at: Geometry) -> np.ndarray:
+    """The gradient of a convolution that gave a single pixel: one product for each tap, put where the tap lies."""
+    n, c = len(gy), w.shape[1]
+    taps = matmul(gy.reshape(n, -1), np.ascontiguousarray(w.transpose(2, 3, 0, 1)))  # (kh, kw, N, C)
+    if at.kernel == size and at.before == (0, 0) and max(at.dilation) == 1:
+        return taps.transpose(2, 3, 0, 1)
+    gx = empty((n, c, *size), gy.dtype, HWNC)
+    pixels = gx.transpose(HWNC)
+    pixels[...] = 0
+    places = [np.arange(k) * d - b for k, d, b in zip(at.kernel, at.dilation, at.before, strict=True)]
+    inside = [np.flatnonzero((place >= 0) & (place < n)) for place, n in zip(places, size, strict=True)]
+    pixels[np.ix_(*(place[seen] for place, seen in zip(places, inside, strict=True)))] = taps[np.ix_(*inside)]
+    return gx
 
 
 def spread_input_grad(gy: np.ndarray, w: np.ndarray, size: Pair, at: Geometry) -> np.ndarray:
