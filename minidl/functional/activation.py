@@ -73,7 +73,7 @@ class LeakyRelu(_OfInput):
 
 
 def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """x limited to [min_val, max_val].  Backward: gy where min_val < x < max_val, else 0."""
+    """x limited to [min_val, max_val].  Backward: gy where min_val < x < max_val or x is NaN (in PyTorch 0), else 0."""
     min_val, max_val = check_number(min_val, "hardtanh", "min_val"), check_number(max_val, "hardtanh", "max_val")
     if not min_val <= max_val:
         raise ArgumentError(f"hardtanh: min_val {min_val} is greater than max_val {max_val}")
@@ -81,7 +81,7 @@ def hardtanh(x: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bo
 
 
 def relu6(x: Tensor, inplace: bool = False) -> Tensor:
-    """min(max(x, 0), 6).  Backward: gy where 0 < x < 6, else 0.
+    """min(max(x, 0), 6).  Backward: gy where 0 < x < 6 or x is NaN (in PyTorch 0), else 0.
 
     Source:    Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10"
     """
@@ -114,7 +114,8 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
         )
     if weight.numel() != 1:
         weight = reshape(weight, channels, *(1,) * (x.ndim - 2))
-    return where(x > 0, x, weight * x)
+    positive = x > 0
+    return where(positive, x, weight * masked_fill(x, positive, 0.0))  # or ∞ · 0 would get into gweight
 
 
 def hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
@@ -125,6 +126,7 @@ def hardsigmoid(x: Tensor, inplace: bool = False) -> Tensor:
 def hardswish(x: Tensor, inplace: bool = False) -> Tensor:
     """x · relu6(x + 3) / 6.
 
+    Edges:     the gradient at NaN is NaN, in PyTorch gy; near the largest number y is x, where PyTorch's 6x / 6 is ∞
     Source:    Howard et al. 2019, "Searching for MobileNetV3"
     """
     return require_floating(x, "hardswish") * hardsigmoid(x)
@@ -156,7 +158,8 @@ class Elu(_OfInput):
 
 
 def elu(x: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """x where x > 0, else alpha · (eˣ − 1).  Backward: gy where x > 0, else gy · alpha · eˣ.
+    """x where x > 0, else alpha · (eˣ − 1).  Backward: gy where x > 0, else gy · alpha · eˣ,
+    NaN at NaN, where PyTorch takes a branch; :func:`selu` and :func:`celu` likewise.
 
     Source:    Clevert, Unterthiner & Hochreiter 2015
     """

@@ -138,33 +138,35 @@ class PowScalar(Function):
 
 
 class _Extremum(_Binary):
-    """The larger or smaller of two; under a tie each gets half of the gradient."""
+    """The larger or smaller of two; under a tie each gets half of the gradient, beside a NaN each gets all of it."""
 
     saves_inputs = (0, 1)
 
     def gradients(self, gy: Tensor) -> tuple[Tensor | None, Tensor | None]:
         (a, b), (need_a, need_b) = self.input_arrays, self.needs_input_grad
-        share = (self.wins(a, b) + 0.5 * (a == b)).astype(gy.dtype)
-        return gy * Tensor(share) if need_a else None, gy * Tensor(1 - share) if need_b else None
+        half = 0.5 * (a == b)
+        ga = gy * Tensor((~self.loses(a, b) - half).astype(gy.dtype)) if need_a else None
+        gb = gy * Tensor((~self.loses(b, a) - half).astype(gy.dtype)) if need_b else None
+        return ga, gb
 
-    def wins(self, a: Any, b: Any) -> Any:
-        """Where a is the one that was chosen."""
+    def loses(self, a: Any, b: Any) -> Any:
+        """Where a is not the one that was chosen."""
 
 
 class Maximum(_Extremum):
     def compute(self, a: Any, b: Any) -> Any:
         return array_module(a).maximum(a, b)
 
-    def wins(self, a: Any, b: Any) -> Any:
-        return a > b
+    def loses(self, a: Any, b: Any) -> Any:
+        return a < b
 
 
 class Minimum(_Extremum):
     def compute(self, a: Any, b: Any) -> Any:
         return array_module(a).minimum(a, b)
 
-    def wins(self, a: Any, b: Any) -> Any:
-        return a < b
+    def loses(self, a: Any, b: Any) -> Any:
+        return a > b
 
 
 def add(a: Any, b: Any, *, alpha: float = 1) -> Tensor:
@@ -199,6 +201,7 @@ def mul(a: Any, b: Any) -> Tensor:
 def div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Tensor:
     """a / b; integers give float32.  Backward: ga = gy / b, gb = −gy · a / b².
 
+    Edges:     near the largest number gb may overflow where PyTorch's does not, and the other way round
     Args:      rounding_mode: None, "floor" (see :func:`floor_divide`) or "trunc"; these carry no gradient
     """
     if rounding_mode not in (None, "floor", "trunc"):
@@ -218,6 +221,7 @@ def pow(a: Any, b: Any) -> Tensor:
     """a to the power b.
 
     Backward:  ga = gy · b · a^(b−1), gb = gy · a^b · log a; 0 where b = 0, and where a = 0 ≤ b
+    Edges:     as the C library has it: (−0)^−½ = ∞ and (−∞)^−½ = 0, where PyTorch, by a root, has −∞ and NaN
     """
     if isinstance(a, Tensor) and isinstance(b, int | float | np.number) and not isinstance(b, bool):
         if a.data.dtype.kind == "f":
@@ -233,12 +237,12 @@ def pow(a: Any, b: Any) -> Tensor:
 
 
 def maximum(a: Any, b: Any) -> Tensor:
-    """The larger of a and b, elementwise. Under a tie each gets half of the gradient, as in PyTorch."""
+    """The larger of a and b, or NaN. Under a tie each gets half of the gradient, beside a NaN all, as in PyTorch."""
     return Maximum()(*operands(a, b, "maximum"))
 
 
 def minimum(a: Any, b: Any) -> Tensor:
-    """The smaller of a and b, elementwise. Under a tie each gets half of the gradient, as in PyTorch."""
+    """The smaller of a and b, or NaN. Under a tie each gets half of the gradient, beside a NaN all, as in PyTorch."""
     return Minimum()(*operands(a, b, "minimum"))
 
 

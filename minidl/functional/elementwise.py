@@ -18,6 +18,7 @@ from ..errors import ArgumentError, DtypeError
 from ._affine import Affine
 from ._conv_sum import ConvSum
 from ._shared import check_integer, floating
+from .comparison import isnan, logical_or
 from .selection import masked_fill, where
 
 
@@ -235,7 +236,7 @@ def neg(x: Tensor) -> Tensor:
 
 
 def abs(x: Tensor) -> Tensor:
-    """|x|.  Backward: gy · sign(x), 0 at 0."""
+    """|x|.  Backward: gy · sign(x), 0 at 0; NaN at NaN, where PyTorch has 0."""
     return Abs()(x)
 
 
@@ -260,7 +261,7 @@ def log2(x: Tensor) -> Tensor:
 
 
 def log10(x: Tensor) -> Tensor:
-    """The logarithm to base 10."""
+    """The logarithm to base 10. A gradient too small for a normal number is kept; PyTorch makes it 0."""
     return Log()(floating(x, "log10")) * (1 / math.log(10))
 
 
@@ -330,7 +331,7 @@ def relu(x: Tensor, inplace: bool = False) -> Tensor:
 
 
 def sign(x: Tensor) -> Tensor:
-    """−1, 0 or 1. Its gradient is 0."""
+    """−1, 0 or 1, and NaN for NaN, which in PyTorch has the sign 0. Its gradient is 0."""
     return Sign()(x) if check_tensor(x, "sign", "x").data.dtype.kind != "b" else x
 
 
@@ -362,7 +363,8 @@ def trunc(x: Tensor) -> Tensor:
 def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """x limited to [min, max]; bounds may be numbers, tensors or None.
 
-    Backward:  gy where min ≤ x ≤ max, else 0; what was cut off goes to a bound that is a tensor
+    Backward:  gy where min ≤ x ≤ max or x is NaN, else 0; what was cut off goes to the bound that did it, if it is a
+               tensor. Where both bounds are equal that is `min` below them; PyTorch gives it to `max`
     Raises:    ArgumentError: neither bound is given
     """
     x = check_tensor(x, "clamp", "x")
@@ -370,6 +372,6 @@ def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
         raise ArgumentError("clamp: give min, max or both")
     if x.data.dtype.kind == "f" and all(isinstance(b, int | float | np.number | None) for b in (min, max)):
         return Clamp(low=None if min is None else float(min), high=None if max is None else float(max))(x)
-    if min is not None:
-        x = where(x < min, min, x)
-    return x if max is None else where(x > max, max, x)
+    if min is not None:  # asked so that a NaN of x stays, and one of a bound is taken
+        x = where(logical_or(x >= min, isnan(x)), x, min)
+    return x if max is None else where(logical_or(x <= max, isnan(x)), x, max)

@@ -95,7 +95,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     Math:      grid[n, …, :] = theta[n] · (x, y, 1)ᵀ, where (x, y) runs over the pixel centers of an image of `size` in
                [−1, 1]: x = (2j + 1)/W − 1, or 2j/(W − 1) − 1 with align_corners; (x, y, z, 1)ᵀ for volumes
     Args:      theta: (N, 2, 3), or (N, 3, 4) for volumes. size: of the image to make, (N, C, H, W) or (N, C, D, H, W)
-    Returns:   (N, H, W, 2) with (x, y) last, or (N, D, H, W, 3) with (x, y, z)
+    Returns:   (N, H, W, 2) with (x, y) last, or (N, D, H, W, 3) with (x, y, z); N may be 0, which PyTorch refuses
     Raises:    ShapeError: theta or size of another form
     Source:    Jaderberg et al. 2015, "Spatial transformer networks", section 3.2
     """
@@ -134,7 +134,7 @@ def grid_sample(
     Backward:  gx[l] = Σ w·gy over the reads of pixel l; gw_k = Σ_c gy · x[pixel_k], and on to the grid through w(s)
     Args:      x: (N, C, H, W), or (N, C, D, H, W) but for bicubic.
                grid: (N, H', W', 2), points (x, y), or (N, D', H', W', 3), points (x, y, z)
-    Returns:   (N, C, H', W') or (N, C, D', H', W'). A point that is NaN gives NaN
+    Returns:   (N, C, H', W') or (N, C, D', H', W'). A point that is NaN gives NaN; PyTorch may read other memory there
     Raises:    ShapeError: "grid_sample: grid must be (8, H, W, 2) for x (8, 3, 32, 32), got …"
     Source:    Jaderberg et al. 2015, "Spatial transformer networks", section 3.3; Keys 1981; conventions as in PyTorch
     """

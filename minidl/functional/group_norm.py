@@ -83,6 +83,7 @@ def group_norm(
     Backward:  the derivation is at :class:`GroupNorm`
     Args:      x: (N, C, ...) float. num_groups: divides C. weight, bias: (C,) or None
     Returns:   like x; it does not depend on the rest of the batch
+    Edges:     beyond 1e19 the σ² of float32 numbers is ∞, which makes 1/σ 0; PyTorch then has NaN
     Raises:    ShapeError: fewer than 2 dimensions, C not divisible, or a single value in all.
                ArgumentError: num_groups below 1
     Source:    Wu & He 2018
@@ -117,6 +118,7 @@ def layer_norm(
     Backward:  the derivation is at :class:`GroupNorm`
     Args:      x: (..., *normalized_shape) float. weight, bias: normalized_shape, or None
     Returns:   like x
+    Edges:     as :func:`group_norm`
     Raises:    ShapeError: x does not end in normalized_shape, or that is empty
     Source:    Ba, Kiros, Hinton 2016, section 3
     """
@@ -154,7 +156,8 @@ def instance_norm(
     Backward:  the derivation is at :class:`GroupNorm`
     Args:      x: (N, C, L, ...) float. running_mean, running_var: (C,), updated by the batch's average (variance
                unbiased); with use_input_stats=False they are what is normalized by. weight, bias: (C,) or None
-    Returns:   like x
+    Returns:   like x, for an empty batch too, which PyTorch refuses
+    Edges:     as :func:`group_norm`
     Raises:    ShapeError: a single position per channel, or parameters that are not (C,). ArgumentError: see
                :func:`batch_norm`
     Source:    Ulyanov, Vedaldi, Lempitsky 2016

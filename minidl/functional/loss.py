@@ -160,6 +160,7 @@ def multi_margin_loss(
     Math:      loss_i = Σ_{c ≠ t_i} w[t_i] · max(0, margin − x[i, t_i] + x[i, c])^p / C
     Args:      input: (N, C) or (C,). target: class indices (N,) or (). p: 1 or 2. weight: one for each class
     Returns:   a scalar, or (N,) for "none"; the mean is over N, whatever the weights
+    Edges:     a score that is NaN makes the loss NaN; in PyTorch max(0, NaN) is 0
     Source:    Crammer & Singer 2001
     """
     input, dim = scores(input, "multi_margin_loss")

@@ -67,6 +67,7 @@ def binary_cross_entropy(
 
     Math:      loss = −w (t log x + (1 − t) log(1 − x)), each logarithm no lower than −100
     Backward:  gx = gy · w (x − t) / max(x (1 − x), 1e-12)
+    Edges:     in the target's gradient too logarithms end at −100; PyTorch's is infinite, or NaN where w = 0
     Args:      input: probabilities. target: 0, 1 or between, of input's shape. weight: broadcast to it
     Raises:    ArgumentError: input or target has an element outside [0, 1]. ShapeError: different shapes
     Source:    PyTorch for the limits. From scores, :func:`binary_cross_entropy_with_logits` is more accurate

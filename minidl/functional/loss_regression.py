@@ -62,6 +62,7 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     """The Kullback-Leibler divergence of `target` from `input`, element by element.
 
     Math:      loss = t (log t − x), 0 · log 0 = 0;  log_target: loss = eᵗ (t − x)
+    Edges:     at t = 0 the target's gradient is −gy · x, in PyTorch NaN
     Args:      input: LOG-probabilities. target: probabilities, or their logarithms if log_target.
                reduction: "batchmean" divides the sum by the number of samples, which gives the divergence; "mean"
                divides it by the number of elements, as in PyTorch

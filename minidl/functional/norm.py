@@ -237,6 +237,7 @@ def local_response_norm(x: Tensor, size: int, alpha: float = 1e-4, beta: float =
     Backward:  the derivation is at :class:`LocalResponseNorm`
     Args:      x: (N, C, L, ...) float. size: number of channels, at least 1
     Returns:   like x
+    Edges:     a NaN or ∞ reaches the channels of its windows only; in PyTorch its gradient reaches others
     Raises:    ShapeError: fewer than 3 dimensions. ArgumentError: size below 1
     Source:    Krizhevsky, Sutskever, Hinton 2012, section 3.3; dividing α by size is PyTorch's convention
     """

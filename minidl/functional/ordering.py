@@ -59,6 +59,7 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
 
     Backward:  as :func:`sort`
     Args:      sorted: taken for PyTorch's sake; the result is always in order
+    Edges:     of equal elements the first comes first, which PyTorch does not promise
     Raises:    ArgumentError: fewer than k elements
     """
     x = check_tensor(x, "topk", "x")

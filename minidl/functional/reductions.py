@@ -241,7 +241,11 @@ def var(
 def std(
     x: Tensor, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float = 1
 ) -> Tensor:
-    """The square root of :func:`var`.  Backward: gx = gy (x − mean x) / ((n − correction) y), 0 where y = 0."""
+    """The square root of :func:`var`.  Backward: gx = gy (x − mean x) / ((n − correction) y), 0 where y = 0.
+
+    Edges:     computed in x's dtype: beyond 1e19 the variance of float32 numbers is ∞, and below 1e-23 it is 0, with no
+               gradient; PyTorch adds up in float64
+    """
     return _variance(Std, x, dim, unbiased, keepdim, correction, "std")
 
 
@@ -270,12 +274,13 @@ def _extreme(x: Any, dim: Dims, keepdim: bool, op: str) -> Tensor:
 
 
 def amax(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """The largest element over `dim`; NaN where there is one. Equal ones share the gradient."""
+    """The largest element over `dim`; NaN where there is one. Equal ones share the gradient; NaN takes it (in PyTorch
+    the gradient is NaN too)."""
     return _extreme(x, dim, keepdim, "amax")
 
 
 def amin(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """The smallest element over `dim`; NaN where there is one. Equal ones share the gradient."""
+    """The smallest element over `dim`; NaN where there is one. The gradient goes as in :func:`amax`."""
     return _extreme(x, dim, keepdim, "amin")
 
 
@@ -344,7 +349,7 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 
 def logsumexp(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """log Σ exp(x) over `dim`, safe from overflow.  Backward: gy · softmax(x)."""
+    """log Σ exp(x) over `dim`, safe from overflow.  Backward: gy · softmax(x), 0 if all are −∞ (in PyTorch NaN)."""
     x = floating(x, "logsumexp")
     dims = normalize_dims(dim, x.ndim, "logsumexp")
     return _without(LogSumExp(dims=dims)(x), dims, keepdim)
@@ -411,6 +416,7 @@ def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Running products y[i] = x[0] · … · x[i] along one dimension.
 
     Backward:  gx[j] = Σ_{i≥j} gy[i] · Π_{k≤i, k≠j} x[k]
+    Edges:     those are products, where PyTorch divides by x[j]: by its way NaN for ∞ / ∞, and 0 after an underflow
     """
     x = _accumulated(x, dtype, "cumprod")
     dim = normalize_dim(dim, x.ndim, "cumprod")
