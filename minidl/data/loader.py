@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Device, Generator, check_generator, courier, stream
-from ..errors import ArgumentError, ArgumentTypeError, StateDictError
+from ..errors import ArgumentError, ArgumentTypeError, OutOfRangeError, StateDictError
 from ._random import own_stream
 from .collate import default_collate
 from .dataset import Subset, TensorDataset, check_indices
@@ -23,7 +23,8 @@ class DataLoader:
 
     The batches are the same whatever `num_workers` is: they arrive in order, and transforms without a generator of
     their own draw from a stream that belongs to the sample. Workers are threads: they help where fetching waits for the
-    disk or runs in NumPy. An exception of the dataset arrives as it was raised, with a note that names the sample.
+    disk or runs in NumPy. An exception of the dataset arrives as it was raised, with a note that names the sample, and
+    one of collate_fn with a note that names the samples of the batch.
 
     Args:      dataset: has ``__getitem__`` and ``__len__``. shuffle: a new order each epoch. sampler: an iterable of
                indices with a length, instead of shuffle; it is drawn whole at the start of an epoch.
@@ -98,7 +99,9 @@ class DataLoader:
     def _deliver(self, todo: range, load: Callable[[int], Any]) -> Iterator[Any]:
         carrier = courier(self.device) if self.device is not None and self.device.type == "cuda" else None
         load = pinned(load, carrier) if carrier else load
-        batches = _ahead(load, todo, self.num_workers, self.prefetch) if self.num_workers else map(load, todo)
+        # no map: to that a StopIteration of the dataset would be the end of the epoch
+        alone = (load(number) for number in todo)
+        batches = _ahead(load, todo, self.num_workers, self.prefetch) if self.num_workers else alone
         batches = sent_ahead(batches, carrier) if carrier else batches
         for number, batch in zip(todo, batches, strict=True):
             self._position = number + 1
@@ -118,7 +121,11 @@ class DataLoader:
                     error.add_note(f"DataLoader: raised by dataset[{index}], in batch {number}")
                     raise
         with own_stream(seed, 1, number):
-            return (self.collate_fn or default_collate)(samples)
+            try:
+                return (self.collate_fn or default_collate)(samples)
+            except Exception as error:
+                error.add_note(f"DataLoader: raised by collate_fn, in batch {number} of the samples {indices.tolist()}")
+                raise
 
     # The order of an epoch
 
@@ -141,6 +148,18 @@ class DataLoader:
             return self._order()
         finally:
             generator.set_state(now)
+
+    def indices(self, number: int) -> np.ndarray:
+        """The samples in batch `number`, from 0, of the running epoch, by their index in the dataset.
+
+        An order from a sampler without a ``generator`` attribute is covered only if the sampler repeats itself.
+
+        Raises:    OutOfRangeError: no epoch is running, or it has no such batch
+        """
+        if self._epoch_start is None or not 0 <= number < len(self):
+            raise OutOfRangeError(f"DataLoader.indices: no batch {number} of {len(self)} in a running epoch")
+        order = self._order_from(self._epoch_start["order"])
+        return order[number * self.batch_size : (number + 1) * self.batch_size]
 
     # Stopping and going on
 

@@ -17,6 +17,7 @@ from ..nn.module import same_mode_afterwards
 from ..nn.utils import clip_grad_norm_
 from ..optim import Optimizer
 from ..optim.lr_scheduler import ReduceLROnPlateau
+from ._culprit import StepStart, check_gradients
 from .callbacks import EarlyStopping
 from .checkpoint import Checkpoint
 from .history import History
@@ -42,6 +43,7 @@ def fit(
     callbacks: Sequence[Any] = (),
     checkpoint: str | os.PathLike | Checkpoint | None = None,
     resume: bool = False,
+    on_nan: str = "raise",
     device: Any = None,
     progress: bool = True,
 ) -> History:
@@ -55,10 +57,17 @@ def fit(
                given val_loss, without a val_loader loss. clip_grad_norm: the largest norm that the gradient may have.
                early_stopping: epochs to wait for a lower val_loss, or an :class:`EarlyStopping`.
                callbacks: see :class:`Callback`. checkpoint: a path (".safetensors" or ".npz") or a :class:`Checkpoint`.
-               resume: go on from the checkpoint; begin where there is none yet. device: where batches are moved to;
-               None leaves them. progress: show a bar (if tqdm is installed) and a line for each epoch
+               resume: go on from the checkpoint; begin where there is none yet.
+               on_nan: "raise" looks at the loss of each step. "stop" looks at the gradients too, before they are used,
+               and runs a step whose loss or gradient is not finite once more, from the same random numbers, under
+               :class:`minidl.autograd.detect_anomaly`, so that the error says which operation did it, on which
+               samples. device: where batches are moved to; None leaves them.
+               progress: show a bar (if tqdm is installed) and a line for each epoch
     Returns:   the records of all epochs. The model is back in the mode, train or eval, that it came in
-    Raises:    NonFiniteError: the loss is NaN or infinite; nothing was updated by it, and the last checkpoint is kept.
+    Raises:    NonFiniteError: the loss (or with on_nan="stop" a gradient) is NaN or infinite; nothing was updated by
+               it, and the last checkpoint is kept. After "stop" buffers and random streams are those before the step.
+               KeyboardInterrupt: Ctrl-C, after the step that it came in. With a checkpoint, this step is in it, and a
+               note of the exception says so, or why the file is an older one.
                ArgumentError, ArgumentTypeError: settings that do not fit each other, or a loader without batches
     """
     metrics = dict(metrics or {})
@@ -66,7 +75,7 @@ def fit(
     stopper = EarlyStopping(early_stopping) if isinstance(early_stopping, int) else early_stopping
     callbacks = [*callbacks, *([stopper] if stopper else [])]
     _check_parts(model, optimizer, loss_fn)
-    _check_settings(epochs, metrics, scheduler, schedule_by, clip_grad_norm, saver, resume, train_loader)
+    _check_settings(epochs, metrics, scheduler, schedule_by, clip_grad_norm, saver, resume, on_nan, train_loader)
     run = Training(model, optimizer, train_loader, scheduler, callbacks, saved=saver is not None)
     screen = Progress(progress, epochs)
     with same_mode_afterwards(model):
@@ -83,11 +92,19 @@ def fit(
                 for batch in screen.watch(train_loader, run.epoch + 1, run.batch):
                     with run.change():
                         inputs, targets = _split(batch, device)
-                        outputs = model(*inputs)
-                        loss = loss_fn(outputs, targets)
-                        run.loss = _finite(loss, run)
-                        optimizer.zero_grad()
-                        loss.backward()
+                        start = StepStart(model) if on_nan == "stop" else None
+                        try:
+                            outputs = model(*inputs)
+                            loss = loss_fn(outputs, targets)
+                            run.loss = _finite(loss, run)
+                            optimizer.zero_grad()
+                            loss.backward()
+                            if start:
+                                check_gradients(run)
+                        except NonFiniteError as error:
+                            if start is None:
+                                raise
+                            raise start.explain(error, run, loss_fn, inputs, targets) from None
                         if clip_grad_norm is not None:
                             clip_grad_norm_(model.parameters(), clip_grad_norm)
                         optimizer.step()
@@ -114,12 +131,24 @@ def fit(
                     run.epoch, run.batch, run.totals = run.epoch + 1, 0, {}
                 if saver:
                     saver.save(run)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             if saver:
                 saver.save(run)
+                interrupt.add_note(_what_is_kept(run, saver))
             raise
         run.call("on_train_end")
     return run.history
+
+
+def _what_is_kept(run: Training, saver: Checkpoint) -> str:
+    """What an interrupted training left in its file."""
+    if run.position is not None:
+        return f"fit: {saver.path} holds the training up to here, step {run.step}; go on with resume=True"
+    if hasattr(run.loader, "state_dict"):
+        why = f"the interrupt came amid step {run.step + 1}, which may be half done"
+    else:
+        why = f"a {type(run.loader).__name__} has no state_dict to say which batches of the epoch are still to come"
+    return f"fit: {saver.path} was left as last saved, for {why}; resume=True goes on from there"
 
 
 def evaluate(
@@ -178,6 +207,7 @@ def _check_settings(
     clip_grad_norm: float | None,
     saver: Checkpoint | None,
     resume: bool,
+    on_nan: str,
     loader: Iterable[Any],
 ) -> None:
     if isinstance(epochs, bool) or not isinstance(epochs, int | np.integer) or epochs < 0:
@@ -192,6 +222,8 @@ def _check_settings(
         raise ArgumentError(f"fit: clip_grad_norm must be positive, got {clip_grad_norm}")
     if resume and saver is None:
         raise ArgumentError("fit: resume=True needs a checkpoint to go on from")
+    if on_nan not in ("raise", "stop"):
+        raise ArgumentError(f"fit: on_nan must be 'raise' or 'stop', got {on_nan!r}")
     if saver and saver.every_steps and not hasattr(loader, "state_dict"):
         raise ArgumentTypeError(
             f"fit: a checkpoint within an epoch needs a loader with state_dict, as DataLoader, "
@@ -216,7 +248,7 @@ def _finite(loss: Tensor, run: Training) -> float:
     if not math.isfinite(value):
         raise NonFiniteError(
             f"fit: the loss is {value} in epoch {run.epoch + 1}, batch {run.batch + 1} (step {run.step + 1}), "
-            f"which was not taken; lower the learning rate, set clip_grad_norm, or look with autograd.detect_anomaly()"
+            f"which was not taken; lower the learning rate, set clip_grad_norm, or find the cause with on_nan='stop'"
         )
     return value
 

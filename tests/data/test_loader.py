@@ -180,6 +180,31 @@ def test_an_error_arrives_with_its_traceback_and_names_the_sample(workers):
     assert not loader_threads()
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_of_the_collate_function_names_the_samples(workers):
+    ragged = [np.zeros(2), np.zeros(2), np.zeros(2), np.zeros(3)]
+    batches = iter(DataLoader(ragged, 2, num_workers=workers))
+    assert next(batches).shape == (2, 2)
+    with pytest.raises(ValueError, match=r"raised by collate_fn, in batch 1 of the samples \[2, 3\]") as caught:
+        next(batches)
+    assert "default_collate" in [entry.name for entry in caught.traceback]
+    assert not loader_threads()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_dataset_that_raises_stop_iteration_does_not_end_the_epoch(workers):
+    class Exhausted(Faulty):
+        def __getitem__(self, index):
+            return index if index < 4 else next(iter(()))
+
+    batches = iter(DataLoader(Exhausted(), 2, num_workers=workers))
+    assert [next(batches).data.tolist(), next(batches).data.tolist()] == [[0, 1], [2, 3]]
+    with pytest.raises(RuntimeError, match="raised StopIteration") as caught:
+        next(batches)
+    assert caught.value.__cause__.__notes__ == ["DataLoader: raised by dataset[4], in batch 2"]
+    assert not loader_threads()
+
+
 def test_samplers():
     dataset = numbers(4)
     assert list(SequentialSampler(dataset)) == [0, 1, 2, 3] and len(SequentialSampler(dataset)) == 4

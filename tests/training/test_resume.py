@@ -194,7 +194,7 @@ def test_callbacks_with_a_memory_are_resumed(tmp_path, usual_signals, how):
             session(callbacks=[Noise(), RaiseAt(Kill("now"), step=8)], checkpoint=checkpoint)
     else:
         loss_fn = interrupting(7, [], lambda: signal.raise_signal(signal.SIGINT))
-        with pytest.raises(KeyboardInterrupt, match="^$"):
+        with pytest.raises(KeyboardInterrupt, match=r"run\.npz "):
             session(callbacks=[Noise()], checkpoint=checkpoint, loss_fn=loss_fn)
     session(seed=2, callbacks=[resumed], checkpoint=checkpoint, resume=True)
     assert (resumed.total, resumed.steps) == (whole.total, whole.steps)
@@ -219,7 +219,7 @@ def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path, usual_signals, at):
     whole = session()
     path, calls = tmp_path / "run.npz", []
     loss_fn = interrupting(at, calls, lambda: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt, match="^$"):
+    with pytest.raises(KeyboardInterrupt, match=r"run\.npz "):
         session(loss_fn=loss_fn, checkpoint=path)
     assert len(calls) == at
     in_training = {1: 1, 8: 5, BATCHES + 3: 5, BATCHES + 4: 6}[at]  # the validation has three batches
@@ -231,7 +231,7 @@ def test_ctrl_c_waits_for_the_end_of_the_step(tmp_path, usual_signals, at):
 @pytest.mark.parametrize(("end", "saved"), [({"step": 7}, BATCHES), ({"epoch": 2}, 2 * BATCHES)])
 def test_an_interrupt_raised_by_a_callback(tmp_path, end, saved):
     path = tmp_path / "run.npz"
-    with pytest.raises(KeyboardInterrupt, match="^$"):
+    with pytest.raises(KeyboardInterrupt, match=r"run\.npz "):
         session(callbacks=[RaiseAt(KeyboardInterrupt(), **end)], checkpoint=path)
     assert load(path)["step"] == saved
     assert_same(session(seed=2, checkpoint=path, resume=True), session())
@@ -239,7 +239,7 @@ def test_an_interrupt_raised_by_a_callback(tmp_path, end, saved):
 
 def test_an_interrupt_amid_a_step_leaves_the_last_whole_one(tmp_path):
     path = tmp_path / "run.npz"
-    with pytest.raises(KeyboardInterrupt, match="^$"):
+    with pytest.raises(KeyboardInterrupt, match=r"run\.npz "):
         session(loss_fn=interrupting(3, [], raise_interrupt), checkpoint=path)
     assert load(path)["step"] == 0
     assert_same(session(seed=2, checkpoint=path, resume=True), session())
@@ -305,7 +305,7 @@ def test_a_list_of_batches_is_resumed_by_epochs(tmp_path):
     batches = [(ml.ones(2, 3) * i, ml.ones(2, 2)) for i in range(3)]
     settings = {"train_loader": batches, "val_loader": None, "checkpoint": path}
     whole = session(train_loader=batches, val_loader=None)
-    for error, match in ((Kill("now"), "now"), (KeyboardInterrupt(), "^$")):
+    for error, match in ((Kill("now"), "now"), (KeyboardInterrupt(), "a list has no state_dict")):
         with pytest.raises(type(error), match=match):
             session(callbacks=[RaiseAt(error, step=8)], **settings)
         assert load(path)["step"] == 6
