@@ -82,6 +82,11 @@ class FileFormatError(MinidlError, RuntimeError, ValueError):
     """A file that is truncated, corrupt, hostile, or not of the format that its name says."""
 
 
+class SaveError(MinidlError, OSError):
+    """A file that could not be written: the disk is full, or the folder or the old file is read-only. The old file, if
+    there was one, is as it was."""
+
+
 class DatasetError(MinidlError, RuntimeError, ValueError):
     """A data set that cannot be found or read."""
 

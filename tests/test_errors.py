@@ -44,6 +44,7 @@ def test_errors_can_cross_processes(error):
         "GradcheckError": (RuntimeError, AssertionError),
         "StateDictError": (RuntimeError, KeyError),
         "FileFormatError": (RuntimeError, ValueError),
+        "SaveError": (OSError,),
         "DatasetError": (RuntimeError, ValueError),
         "DownloadError": (OSError,),
         "MissingPackageError": (ImportError,),

@@ -9,6 +9,8 @@ from typing import BinaryIO
 from ..errors import FileFormatError
 
 _ALWAYS_FINE = 64 << 20  # bytes
+_END = 22  # bytes of the record at the end, before the comment
+_COUNTED_ELSEWHERE = 0xFFFF  # more than 16 bits can hold: in the zip64 record
 
 
 def open_archive(file: BinaryIO, *, max_expansion: int) -> zipfile.ZipFile:
@@ -34,4 +36,23 @@ def open_archive(file: BinaryIO, *, max_expansion: int) -> zipfile.ZipFile:
     limit = size if max_expansion == 1 else max(size * max_expansion, _ALWAYS_FINE)
     if declared > limit:
         raise FileFormatError(f"declares {declared} bytes of content in a file of {size}: a zip bomb, not unpacked")
+    _check_directory(archive, size)
     return archive
+
+
+def _check_directory(archive: zipfile.ZipFile, size: int) -> None:
+    """Whether the directory has as many entries as its end says, each where and called as it says.
+
+    Damage can make one entry swallow the next, or rename one, which would then be missing without a word.
+    """
+    file = archive.fp
+    file.seek(size - _END - len(archive.comment))  # type: ignore[union-attr]
+    end = file.read(_END)  # type: ignore[union-attr]
+    promised = int.from_bytes(end[10:12], "little")
+    if end[:4] != b"PK\5\6" or promised not in (len(archive.infolist()), _COUNTED_ELSEWHERE):
+        raise FileFormatError(f"is a damaged zip archive: of {promised} entries {len(archive.infolist())} are listed")
+    for entry in archive.infolist():
+        try:
+            archive.open(entry).close()
+        except zipfile.BadZipFile as error:
+            raise FileFormatError(f"is damaged at entry {entry.filename!r} ({error})") from error

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from ..errors import ArgumentError, FileFormatError, MinidlError
+from ..errors import ArgumentError, FileFormatError, MinidlError, SaveError
 from . import npz_file, safetensors_file, torch_legacy, torch_zip
+from .bounded import Bounded
 from .state import flatten, unflatten
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open cannot be deleted anyway
+    fcntl = None  # type: ignore[assignment]
 
 _WRITTEN = {".safetensors": safetensors_file, ".npz": npz_file}
 _PYTORCH = (".pt", ".pth", ".bin")
@@ -21,14 +28,16 @@ def save(state: dict, path: str | os.PathLike) -> None:
     """Write a state to `path`, as ``.safetensors`` or ``.npz``; never as a pickle.
 
     The file appears whole or not at all: it is written beside `path` under a temporary name, flushed to the disk and
-    then renamed. After any failure the old file is as it was and the temporary file is gone.
+    then renamed, and the folder is flushed too. After any failure the old file is as it was and the temporary file is
+    gone; what a process that was killed could not remove, the next save to `path` does. A checksum goes into the file.
 
     Args:      state: a dict of Tensors and arrays, as ``model.state_dict()``; nested dicts (keys str or int), lists and
                    tuples, and numbers, strings, bools and None inside them come back exactly, so a whole checkpoint
                    fits. Arrays come back as Tensors, NumPy scalars as Python numbers.
                path: ends in ``.safetensors`` (needs ``pip install safetensors``) or ``.npz``
     Raises:    ArgumentError: another suffix. ArgumentTypeError: a value or key that the file cannot hold.
-               DtypeError: an array of a dtype that minidl does not have. OSError: the disk
+               DtypeError: an array of a dtype that minidl does not have. SaveError: the disk is full, or the folder
+               or the old file is read-only. FileNotFoundError: there is no such folder
     """
     path = Path(os.path.realpath(path))  # a link is followed, not replaced
     format = _WRITTEN.get(path.suffix.lower())
@@ -49,15 +58,17 @@ def load(path: str | os.PathLike) -> Any:
     Args:      path: ends in ``.safetensors``, ``.npz``, ``.pt``, ``.pth`` or ``.bin``
     Returns:   the saved state: (nested) dict of Tensors on the CPU that require no gradient. Tensors that shared
                memory in a PyTorch file still share it
-    Raises:    FileFormatError: the file is truncated, corrupt, hostile, or not of the format that its name says.
-               ArgumentError: an unknown suffix. OSError: there is no such file, or it cannot be read
+    Raises:    FileFormatError: the file is truncated, damaged (a checksum tells, if minidl wrote it), hostile, or not
+               of the format that its name says. ArgumentError: an unknown suffix. OSError: there is no such file, or it
+               cannot be read
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in _WRITTEN and suffix not in _PYTORCH:
         known = ", ".join([*_WRITTEN, *_PYTORCH])
         raise ArgumentError(f"load: {path.name!r} ends in {path.suffix!r}; minidl reads {known}")
-    with open(path, "rb") as file, _format_errors(path):
+    with open(path, "rb") as opened, _format_errors(path):
+        file: Any = Bounded(opened)
         if suffix in _WRITTEN:
             return unflatten(*_WRITTEN[suffix].read(file))
         return _read_pytorch(file)
@@ -91,15 +102,60 @@ def _format_errors(path: Path) -> Iterator[None]:
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, which takes the place of `path` when the block ends well."""
+    if path.exists() and not path.stat().st_mode & 0o222:
+        raise SaveError(f"save: {path} is write-protected and was not replaced; chmod u+w it, or choose another path")
+    _remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
+            with suppress(OSError):  # a file system without locks; leftovers stay there
+                _lock(file)  # until the end: nobody takes it for a leftover
             mode = os.fstat(file.fileno()).st_mode  # what the user's umask allows
-        yield temporary
-        temporary.chmod(mode)
-        with open(temporary, "r+b") as file:
-            os.fsync(file.fileno())
+            yield temporary
+            temporary.chmod(mode)
+            with open(temporary, "r+b") as written:
+                os.fsync(written.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            reason = error.strerror or str(error)
+            raise SaveError(
+                f"save: {path} could not be written: {reason}; {'the old file is as it was; ' if path.exists() else ''}"
+                f"make room, or choose a path where you may write"
+            ) from error
         raise
+    _sync_folder(path)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Delete the temporary files beside `path` that no process is writing: those of saves that were killed."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with suppress(OSError):
+            with open(leftover, "rb") as file:
+                _lock(file)
+            leftover.unlink()
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Hold the file until it is closed, or the process is gone.
+
+    Raises:    BlockingIOError: another process holds it
+    """
+    if fcntl:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _sync_folder(path: Path) -> None:
+    """Flush the renaming to `path` to the disk, where a folder can be opened: everywhere but on Windows."""
+    if not fcntl:
+        return
+    try:
+        handle = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise SaveError(f"save: {path} is written, but a power cut may undo it: {error}") from error

@@ -1,6 +1,7 @@
 """The safetensors format, through the ``safetensors`` package: an 8-byte length, a JSON header, raw little-endian data.
 
-The tree of :mod:`.state` is in the header's metadata.
+The tree of :mod:`.state` is in the header's metadata, which says "format": "minidl" too, so that one that is damaged
+beyond recognition is missed.
 
 Source: https://github.com/huggingface/safetensors
 """
@@ -24,8 +25,15 @@ _ELEMENT_OF = {
 
 
 def write(path: Path, arrays: dict[str, np.ndarray], tree: str) -> None:
-    """Write named arrays and the tree."""
-    _require("safetensors.numpy").save_file(arrays, path, metadata={"minidl": tree})
+    """Write named arrays and the tree.
+
+    Raises:    OSError: the disk
+    """
+    safetensors = _require("safetensors.numpy")
+    try:
+        safetensors.save_file(arrays, path, metadata={"format": "minidl", "minidl": tree})
+    except _require("safetensors").SafetensorError as error:  # which is how the package reports a full disk
+        raise OSError(str(error)) from error
 
 
 def read(file: BinaryIO) -> tuple[dict[str, np.ndarray], str | None]:
@@ -38,7 +46,10 @@ def read(file: BinaryIO) -> tuple[dict[str, np.ndarray], str | None]:
         element = ELEMENTS[_ELEMENT_OF[entry["dtype"]]]
         arrays[name] = decode(entry["data"], element).reshape(entry["shape"])
     with safetensors.safe_open(file.name, framework="numpy") as opened:
-        return arrays, (opened.metadata() or {}).get("minidl")
+        metadata = opened.metadata() or {}
+    if metadata.get("format") == "minidl" and "minidl" not in metadata:
+        raise FileFormatError("is damaged: it is of minidl, but lacks the table of contents")
+    return arrays, metadata.get("minidl")
 
 
 def _require(name: str) -> ModuleType:
