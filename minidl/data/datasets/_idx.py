@@ -47,7 +47,7 @@ def _parse(stream: BufferedIOBase, path: str | Path, max_bytes: int) -> np.ndarr
         raise FileFormatError(f"read_idx: {path} ends within its header of {ndim} dimensions")
     shape = struct.unpack(f">{ndim}I", header)
     declared = math.prod(shape) * dtype.itemsize
-    if ndim > 8 or declared > max_bytes:
+    if ndim > 8 or math.prod(n or 1 for n in shape) * dtype.itemsize > max_bytes:  # 0 × 2³² × 2³² is refused too
         raise FileFormatError(
             f"read_idx: {path} declares the shape {shape}, {declared} bytes; at most 8 dimensions and {max_bytes} bytes"
         )

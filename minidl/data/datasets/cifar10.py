@@ -108,9 +108,14 @@ class _PickledDtype:
         """The rest, as byte order, does not matter to bytes."""
 
 
-class _PlainUnpickler(pickle.Unpickler):
+class _PlainUnpickler(pickle._Unpickler):
     """Builds containers, numbers, strings and stand-ins for arrays; asks for nothing else and so runs no foreign
-    code."""
+    code.
+
+    It is Python's own in Python: the one in C makes room for as many memos as the file says.
+    """
+
+    dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}
 
     _STAND_INS = {
         ("numpy.core.multiarray", "_reconstruct"): lambda *_: _PickledArray(),

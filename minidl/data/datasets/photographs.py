@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ _FILES = {
         "motorcycle_right.png", "page.png", "retina.jpg", "rocket.jpg", "text.png",
     )
 }  # fmt: skip
+
+
+_MOST_EXPANSION = 8 * 1032  # pixels per byte: deflate's limit, at one bit per pixel
 
 
 def photograph_names() -> tuple[str, ...]:
@@ -54,15 +58,23 @@ def motorcycle_disparity() -> np.ndarray:
 
 
 def decode_image(path: Path) -> np.ndarray:
-    """A PNG or JPEG file as (C, H, W) float32 in [0, 1]: gray as one channel, all else as RGB."""
+    """A PNG or JPEG file as (C, H, W) float32 in [0, 1]: gray as one channel, all else as RGB.
+
+    Raises:    FileFormatError: damaged, another format, or of more pixels than so few bytes can hold
+    """
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
     except ImportError as error:
         raise MissingPackageError(f"decoding {path.name} needs Pillow ({error}): pip install pillow") from error
     try:
-        with Image.open(path) as image:
+        data = path.read_bytes()  # from memory, where a decoder that asks for too much gets no more than there is
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+            if image.width * image.height > _MOST_EXPANSION * len(data):
+                raise FileFormatError(f"{path} declares {image.width}×{image.height} pixels, for which it is too short")
             pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except FileFormatError:
+        raise
+    except Exception as error:  # Pillow's decoders trip over damage in many ways
         raise FileFormatError(f"{path} is not a whole image: {error}") from None
     channels_first = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     return np.ascontiguousarray(channels_first, dtype=np.float32) / np.float32(255)
