@@ -21,6 +21,16 @@ def pytest_addoption(parser):
         default="cpu,cuda",
         help="where the operation table runs: cpu, cuda, or cpu,cuda. Without a GPU, cuda is a stand-in for CuPy",
     )
+    parser.addoption(
+        "--lessons-twice",
+        action="store_true",
+        help="run each lesson's --fast twice and compare what it prints and draws: some five minutes",
+    )
+
+
+def pytest_ignore_collect(collection_path, config):
+    """What runs for minutes only runs when asked for."""
+    return (collection_path.name == "test_lessons_twice.py" and not config.getoption("--lessons-twice")) or None
 
 
 def pytest_generate_tests(metafunc):

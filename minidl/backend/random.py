@@ -2,6 +2,21 @@
 
 Each purpose draws from a stream of its own, so that switching dropout on does not change the order of the data, nor an
 extra layer the augmentation. All streams follow from one seed and are saved in a checkpoint.
+
+What :func:`manual_seed` promises: the same program with the same seed computes the same bits again, in this process or
+another, on the same machine with the same versions of Python, NumPy and minidl, and the same number of threads
+(:func:`minidl.set_num_threads`; the kind of workers does not matter). The number of a DataLoader's workers does not
+matter either. The tests hold every layer and every lesson to it, and a GPU to the same from run to run.
+
+What it cannot promise, because rounding depends on the order in which numbers are added:
+
+- Another number of threads cuts sums elsewhere. Results agree within rounding, and a training that goes on from them
+  drifts apart. By default there are as many threads as cores, so set the number where it has to be the same.
+- Another machine may have another BLAS, or another kernel of it, chosen by its processor; another version of NumPy may
+  draw or add in another way.
+- A GPU adds in another order than the CPU, and draws other random numbers: dropout's mask there is another one.
+- Set iteration, the clock, files in the order in which the system lists them, and transforms or datasets that draw from
+  ``random`` or ``np.random`` are not minidl's: seed or sort those yourself.
 """
 
 from __future__ import annotations
@@ -121,7 +136,10 @@ def stream(name: str) -> Generator:
 
 
 def manual_seed(seed: int) -> Generator:
-    """Restart every stream from `seed`, each in its own way, and return the default one."""
+    """Restart every stream from `seed`, each in its own way, and return the default one.
+
+    What is the same afterwards, and what need not be: see :mod:`minidl.backend.random`.
+    """
     seed = _check_seed(seed)
     for name, generator in _streams.items():
         generator._seed_with(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
