@@ -2,6 +2,7 @@
 
 from .boundary import boundary_f
 from .classification import accuracy, confusion_matrix, f1_score, precision, recall, top_k_accuracy
+from .detection import COCO_THRESHOLDS, DetectionMetrics, average_precision
 from .gan_health import Alarm, GANHealth, GANHealthWarning
 from .generative import ModeCoverage, class_histogram, coverage, frechet_distance, mode_coverage
 from .ranking import roc_auc, roc_curve
@@ -11,12 +12,15 @@ from .segmentation import SegmentationMetrics, dice, frequency_weighted_iou, mea
 __all__ = [
     "Accuracy",
     "Alarm",
+    "COCO_THRESHOLDS",
+    "DetectionMetrics",
     "GANHealth",
     "GANHealthWarning",
     "Mean",
     "ModeCoverage",
     "SegmentationMetrics",
     "accuracy",
+    "average_precision",
     "boundary_f",
     "class_histogram",
     "confusion_matrix",

@@ -26,6 +26,7 @@ from .grid_sample import gather_dot, grid_coordinates, grid_taps, weighted_gathe
 from .indexing import index_put_add, scatter_add
 from .linalg import matmul
 from .max_pool_2x2 import max_pool_recorded, recorded_indices, recorded_input_grad
+from .nms import nms
 from .norm import (
     group_norm,
     group_norm_backward,
@@ -46,6 +47,7 @@ from .pooling import (
     plane_scatter,
 )
 from .resize import resize, resize_adjoint
+from .roi import roi_align, roi_align_input_grad, roi_pool
 from .selection import choose
 from .special import erf
 from .unfold import fold, unfold
@@ -56,9 +58,9 @@ __all__ = [
     "batch_norm_eval_backward", "batch_norm_statistics", "binary", "channel_sum", "choose", "contiguous", "conv",
     "conv_input_grad", "conv_weight_grad", "erf", "fold", "gather_dot", "grid_coordinates", "grid_taps", "group_norm",
     "group_norm_backward", "index_put_add", "last_of_equal_indices", "leaky_relu", "leaky_relu_backward",
-    "local_response_norm", "local_response_norm_backward", "matmul", "max_pool", "max_pool_recorded", "normalized_sum",
-    "pad", "pad_adjoint", "plane_gather", "plane_scatter", "recorded_indices", "recorded_input_grad", "relu",
-    "relu_backward", "resize", "resize_adjoint", "rmsprop_update", "scatter_add", "sgd_update",
-    "softmax_cross_entropy", "softmax_cross_entropy_backward", "tanh_backward", "unary", "unfold", "weighted_gather",
-    "weighted_scatter",
+    "local_response_norm", "local_response_norm_backward", "matmul", "max_pool", "max_pool_recorded", "nms",
+    "normalized_sum", "pad", "pad_adjoint", "plane_gather", "plane_scatter", "recorded_indices", "recorded_input_grad",
+    "relu", "relu_backward", "resize", "resize_adjoint", "rmsprop_update", "roi_align", "roi_align_input_grad",
+    "roi_pool", "scatter_add", "sgd_update", "softmax_cross_entropy", "softmax_cross_entropy_backward", "tanh_backward",
+    "unary", "unfold", "weighted_gather", "weighted_scatter",
 ]  # fmt: skip
