@@ -277,7 +277,7 @@ def _compare_directions(
             old = [x.data.copy() for x in variables]
             try:
                 for x, u in zip(variables, directions, strict=True):
-                    x.data[...] += to_device(step * u, x.device)
+                    x.data[...] += to_device(np.asarray(step * u), x.device)  # of a scalar it would be a NumPy number
                 return point.project(cotangents)
             finally:
                 for x, data in zip(variables, old, strict=True):

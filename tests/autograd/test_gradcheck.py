@@ -130,6 +130,16 @@ def test_wrong_gradients_are_rejected(name, mode):
 
 
 @pytest.mark.parametrize("mode", ["full", "directional"])
+def test_scalar_inputs_are_checked(mode):
+    a, b = normal(seed=1), normal(seed=2)
+    assert a.shape == ()
+    assert gradcheck(lambda a, b: a * b.sin(), (a, b), mode=mode)
+    assert gradgradcheck(lambda a, b: a * b.sin(), (a, b), mode=mode)
+    with pytest.raises(GradcheckError, match=r"the gradient .* is wrong"):
+        gradcheck(lambda a, b: planted(lambda x: x**2, lambda self, gy: gy)(a) * b, (a, b), mode=mode)
+
+
+@pytest.mark.parametrize("mode", ["full", "directional"])
 def test_a_wrong_gradient_deep_inside_is_rejected(mode):
     wrong = planted(np.tanh, lambda self, gy: gy * (1 - self.output(0) * self.output(0)) * 1.001)
     with pytest.raises(GradcheckError, match="is wrong"):
