@@ -17,6 +17,10 @@
 ``segnet``                  :class:`SegNet`
 ``unet``                    :class:`UNet`
 ``predict``                 :func:`predict_image`
+``rcnn``                    :class:`RCNN`
+``fast_rcnn``               :class:`FastRCNN`
+``faster_rcnn``             :class:`FasterRCNN`, :func:`fasterrcnn_resnet50_fpn`; in ``rpn``, ``roi_heads``, ``fpn``
+``mask_rcnn``               :class:`MaskRCNN`, :func:`maskrcnn_resnet50_fpn`
 ``autoencoder``, ``vae``    :class:`Autoencoder`, :class:`VAE`
 ``gan``                     :class:`GAN`, the base of all; :class:`MLPGAN`
 ``dcgan``                   :class:`DCGAN`
@@ -46,18 +50,27 @@ from .autoencoder import Autoencoder
 from .conditional_gan import ConditionalDiscriminator, ConditionalGAN, ConditionalGenerator
 from .dcgan import DCGAN, DCGANDiscriminator, DCGANGenerator
 from .deconvnet import DeconvNet
+from .detection_transform import DetectionTransform
 from .efficientnet_lite import EfficientNetLite0, efficientnet_lite0
+from .fast_rcnn import FastRCNN
+from .faster_rcnn import FasterRCNN, fasterrcnn_resnet50_fpn
 from .fcn import FCN8s, FCN16s, FCN32s, convolutionalize
 from .fcn_resnet import FCNResNet50, fcn_resnet50
+from .fpn import FeaturePyramidNetwork, FrozenBatchNorm2d, ResNetFPN
 from .gan import GAN, MLPGAN, MLPDiscriminator, MLPGenerator
+from .generalized_rcnn import GeneralizedRCNN
 from .googlenet import GoogLeNet, GoogLeNetOutputs, googlenet
 from .inception_v3 import Inception3, InceptionOutputs, inception_v3
 from .lenet import LeNet5
+from .mask_rcnn import MaskRCNN, MaskRCNNHeads, MaskRCNNPredictor, maskrcnn_resnet50_fpn
 from .mini_inception import MiniInception
 from .mobilenet_v2 import MobileNetV2, mobilenet_v2
 from .predict import predict_image
+from .rcnn import RCNN
 from .resnet import ResNet, resnet18, resnet34, resnet50
 from .resnet_cifar import ResNetCifar, plain_cifar
+from .roi_heads import FastRCNNPredictor, RoIHeads, TwoMLPHead
+from .rpn import RegionProposalNetwork, RPNHead
 from .segnet import SegNet
 from .sngan import SNGAN
 from .transfer import extract_features, parameter_groups, replace_head
@@ -77,12 +90,19 @@ __all__ = [
     "DCGANDiscriminator",
     "DCGANGenerator",
     "DeconvNet",
+    "DetectionTransform",
     "EfficientNetLite0",
     "FCN16s",
     "FCN32s",
     "FCN8s",
     "FCNResNet50",
+    "FastRCNN",
+    "FastRCNNPredictor",
+    "FasterRCNN",
+    "FeaturePyramidNetwork",
+    "FrozenBatchNorm2d",
     "GAN",
+    "GeneralizedRCNN",
     "GoogLeNet",
     "GoogLeNetOutputs",
     "Inception3",
@@ -91,14 +111,23 @@ __all__ = [
     "MLPDiscriminator",
     "MLPGAN",
     "MLPGenerator",
+    "MaskRCNN",
+    "MaskRCNNHeads",
+    "MaskRCNNPredictor",
     "MiniInception",
     "MiniVGG",
     "MobileNetV2",
     "NegativeELBO",
+    "RCNN",
+    "RPNHead",
+    "RegionProposalNetwork",
     "ResNet",
     "ResNetCifar",
+    "ResNetFPN",
+    "RoIHeads",
     "SNGAN",
     "SegNet",
+    "TwoMLPHead",
     "UNet",
     "VAE",
     "VAEOutputs",
@@ -111,11 +140,13 @@ __all__ = [
     "critic_gradient_norms",
     "efficientnet_lite0",
     "extract_features",
+    "fasterrcnn_resnet50_fpn",
     "fcn_resnet50",
     "googlenet",
     "gradient_penalty",
     "inception_v3",
     "kl_to_standard_normal",
+    "maskrcnn_resnet50_fpn",
     "mobilenet_v2",
     "parameter_groups",
     "plain_cifar",

@@ -27,9 +27,11 @@ from . import (
     UNet,
     alexnet,
     efficientnet_lite0,
+    fasterrcnn_resnet50_fpn,
     fcn_resnet50,
     googlenet,
     inception_v3,
+    maskrcnn_resnet50_fpn,
     mobilenet_v2,
     plain_cifar,
     resnet18,
@@ -66,6 +68,8 @@ MODELS: list[tuple[str, Callable[[], Any], tuple[int, ...], str]] = [
     ("DeconvNet", DeconvNet, (3, 224, 224), "Noh et al. 2015"),
     ("SegNet", SegNet, (3, 224, 224), "Badrinarayanan et al. 2017"),
     ("UNet", UNet, (1, 224, 224), "Ronneberger et al. 2015, with batch norm"),
+    ("fasterrcnn_resnet50_fpn", fasterrcnn_resnet50_fpn, (3, 224, 224), "Ren et al. 2015, Lin et al. 2017"),
+    ("maskrcnn_resnet50_fpn", maskrcnn_resnet50_fpn, (3, 224, 224), "He et al. 2017"),
     ("Autoencoder", Autoencoder, (1, 28, 28), "after Hinton & Salakhutdinov 2006"),
     ("VAE", VAE, (1, 28, 28), "Kingma & Welling 2014"),
     ("MLPGAN", MLPGAN, (64,), "Goodfellow et al. 2014"),
@@ -79,11 +83,11 @@ MODELS: list[tuple[str, Callable[[], Any], tuple[int, ...], str]] = [
 
 def main() -> None:
     """Make each network, run it once, print its row."""
-    print(f"{'network':<20} {'parameters':>12} {'image':>14} {'GFLOPs':>8}  source")
+    print(f"{'network':<23} {'parameters':>12} {'image':>14} {'GFLOPs':>8}  source")
     for name, make, image, source in MODELS:
         summary = summarize(make(), (1, *image))
         size = " × ".join(map(str, image))
-        print(f"{name:<20} {summary.parameters:>12,} {size:>14} {summary.flops / 1e9:>8.2f}  {source}", flush=True)
+        print(f"{name:<23} {summary.parameters:>12,} {size:>14} {summary.flops / 1e9:>8.2f}  {source}", flush=True)
     print("Without auxiliary classifiers. A multiplication and an addition count as two FLOPs.")
 
 

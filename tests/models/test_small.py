@@ -160,6 +160,9 @@ def test_the_listing(monkeypatch, capsys):
     helpers |= {"extract_features", "parameter_groups", "predict_image", "replace_head"}
     classes |= {"GAN", "MLPGenerator", "MLPDiscriminator", "DCGANGenerator", "DCGANDiscriminator"}
     classes |= {"ConditionalGenerator", "ConditionalDiscriminator", "VAEOutputs", "NegativeELBO"}
+    classes |= {"DetectionTransform", "FastRCNNPredictor", "FeaturePyramidNetwork", "FrozenBatchNorm2d"}
+    classes |= {"GeneralizedRCNN", "MaskRCNNHeads", "MaskRCNNPredictor", "RPNHead", "RegionProposalNetwork"}
+    classes |= {"ResNetFPN", "RoIHeads", "TwoMLPHead", "FastRCNN", "FasterRCNN", "MaskRCNN", "RCNN"}
     helpers |= {"critic_gradient_norms", "gradient_penalty", "kl_to_standard_normal"}
     assert names == set(models.__all__) - classes - helpers
     monkeypatch.setattr(listing, "MODELS", [row for row in listing.MODELS if row[0] in ("LeNet5", "mobilenet_v2")])
