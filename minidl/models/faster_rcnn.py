@@ -7,17 +7,12 @@ from typing import Any
 
 from .. import nn
 from ..autograd import Tensor
-from ..errors import ArgumentError
 from ..vision import AnchorGenerator
-from ..vision.ops import MultiScaleRoIAlign
 from ._pretrained import build
-from .detection_transform import DetectionTransform, ImageBatch, Target
+from .detection_transform import ImageBatch, Target
 from .fpn import ResNetFPN
-from .generalized_rcnn import GeneralizedRCNN, backbone_channels
-from .roi_heads import FastRCNNPredictor, RoIHeads, TwoMLPHead
+from .generalized_rcnn import GeneralizedRCNN
 from .rpn import RegionProposalNetwork, RPNHead
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class FasterRCNN(GeneralizedRCNN):
@@ -44,16 +39,11 @@ class FasterRCNN(GeneralizedRCNN):
         losses = model(images, targets)      # loss_classifier, loss_box_reg, loss_objectness, loss_rpn_box_reg
         sum(losses.values()).backward()
 
-    Args:      backbone: see :class:`~minidl.models.GeneralizedRCNN`. num_classes: K, the background included; None with
-               a box_predictor. min_size: pixels of the shorter side, or None to leave images as they are. max_size:
-               limit of the longer side. image_mean, image_std: by default ImageNet's. size_divisible: see
-               :class:`~minidl.models.DetectionTransform`. rpn_…: see :class:`~minidl.models.RegionProposalNetwork`; by
-               default an anchor of 32 to 512 pixels on each of five maps, three shapes. box_…, bbox_reg_weights: see
-               :class:`~minidl.models.RoIHeads`. representation_size: of the default box_head
+    Args:      backbone to image_std, and settings by keyword (box_…, representation_size, size_divisible): see
+               :class:`~minidl.models.GeneralizedRCNN`. rpn_…: see :class:`~minidl.models.RegionProposalNetwork`; by
+               default an anchor of 32 to 512 pixels on each of five maps, in three shapes
     Returns:   forward: see :class:`~minidl.models.GeneralizedRCNN`
-    Raises:    MissingAttributeError: a backbone without out_channels. ArgumentError: num_classes and box_predictor both
-               or neither. In forward, naming image and box: ArgumentError: a box without area, with NaN, or with
-               corners the wrong way round; OutOfRangeError: a label that is no object; ShapeError, DtypeError
+    Raises:    as :class:`~minidl.models.GeneralizedRCNN`
     Source:    Ren et al. 2015; with a pyramid Lin et al. 2017; names and conventions as in torchvision
     """
 
@@ -77,27 +67,14 @@ class FasterRCNN(GeneralizedRCNN):
         rpn_batch_size_per_image: int = 256,
         rpn_positive_fraction: float = 0.5,
         rpn_score_thresh: float = 0.0,
-        box_roi_pool: nn.Module | None = None,
-        box_head: nn.Module | None = None,
-        box_predictor: nn.Module | None = None,
-        box_score_thresh: float = 0.05,
-        box_nms_thresh: float = 0.5,
-        box_detections_per_img: int = 100,
-        box_fg_iou_thresh: float = 0.5,
-        box_bg_iou_thresh: float = 0.5,
-        box_batch_size_per_image: int = 512,
-        box_positive_fraction: float = 0.25,
-        bbox_reg_weights: Sequence[float] | None = None,
-        *,
-        representation_size: int = 1024,
-        size_divisible: int = 32,
+        **settings: Any,
     ):
-        channels = backbone_channels(backbone, type(self).__name__)
+        super().__init__(backbone, num_classes, min_size, max_size, image_mean, image_std, **settings)
         if rpn_anchor_generator is None:
             rpn_anchor_generator = AnchorGenerator((32, 64, 128, 256, 512), (0.5, 1.0, 2.0))
-        rpn = RegionProposalNetwork(
+        self.rpn = RegionProposalNetwork(
             rpn_anchor_generator,
-            rpn_head or RPNHead(channels, rpn_anchor_generator.num_anchors_per_location()[0]),
+            rpn_head or RPNHead(backbone.out_channels, rpn_anchor_generator.num_anchors_per_location()[0]),
             rpn_fg_iou_thresh,
             rpn_bg_iou_thresh,
             rpn_batch_size_per_image,
@@ -107,45 +84,11 @@ class FasterRCNN(GeneralizedRCNN):
             rpn_nms_thresh,
             rpn_score_thresh,
         )
-        heads = make_heads(
-            type(self).__name__, channels, num_classes, box_roi_pool, box_head, box_predictor, representation_size,
-            fg_iou_thresh=box_fg_iou_thresh, bg_iou_thresh=box_bg_iou_thresh,
-            batch_size_per_image=box_batch_size_per_image, positive_fraction=box_positive_fraction,
-            bbox_reg_weights=bbox_reg_weights, score_thresh=box_score_thresh, nms_thresh=box_nms_thresh,
-            detections_per_img=box_detections_per_img,
-        )  # fmt: skip
-        mean, std = image_mean or IMAGENET_MEAN, image_std or IMAGENET_STD
-        super().__init__(backbone, heads, DetectionTransform(min_size, max_size, mean, std, size_divisible))
-        self.rpn = rpn
 
     def propose(
         self, batch: ImageBatch, features: Mapping[str, Tensor], targets: Sequence[Target] | None
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         return self.rpn(batch, features, targets)
-
-
-def make_heads(
-    op: str,
-    channels: int,
-    num_classes: int | None,
-    box_roi_pool: nn.Module | None,
-    box_head: nn.Module | None,
-    box_predictor: nn.Module | None,
-    representation_size: int,
-    **settings: Any,
-) -> RoIHeads:
-    """The box branch, with torchvision's parts wherever None is given."""
-    if (num_classes is None) == (box_predictor is None):
-        raise ArgumentError(f"{op}: give either num_classes (got {num_classes}) or a box_predictor, not both, not none")
-    if box_roi_pool is None:
-        box_roi_pool = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, 2)
-    if box_head is None:
-        h, w = box_roi_pool.output_size
-        box_head = TwoMLPHead(channels * h * w, representation_size)
-    if box_predictor is None:
-        assert num_classes is not None
-        box_predictor = FastRCNNPredictor(representation_size, num_classes)
-    return RoIHeads(box_roi_pool, box_head, box_predictor, **settings)
 
 
 def fasterrcnn_resnet50_fpn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +13,12 @@ from .. import nn
 from ..autograd import Tensor, check_tensor
 from ..backend import check, to_numpy
 from ..errors import ArgumentError, ArgumentTypeError, DtypeError, MissingAttributeError, OutOfRangeError, ShapeError
+from ..vision.ops import MultiScaleRoIAlign
 from ..vision.ops._checks import corner_boxes
 from .detection_transform import DetectionTransform, ImageBatch, Target
-from .roi_heads import RoIHeads
+from .roi_heads import FastRCNNPredictor, RoIHeads, TwoMLPHead
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class GeneralizedRCNN(nn.Module):
@@ -23,12 +27,64 @@ class GeneralizedRCNN(nn.Module):
     In training ``model(images, targets)`` gives a dict of losses, to be added up; in evaluation ``model(images)`` gives
     for each image a dict of boxes (D, 4), labels (D,) and scores (D,), the best first, in pixels of the first image.
 
-    Args:      backbone: images → a map (N, out_channels, h, w), or a dict of them, the finest first; has `out_channels`
+    Args:      backbone: images → a map (N, out_channels, h, w), or a dict of them, the finest first; has
+               `out_channels`. num_classes: K, the background included; None with a box_predictor. min_size: pixels of
+               the shorter side, or None to leave images as they are. max_size: limit of the longer side. image_mean,
+               image_std: by default ImageNet's. size_divisible: see :class:`~minidl.models.DetectionTransform`.
+               box_roi_pool, box_head, box_predictor: by default RoIAlign of 7 × 7 from the maps "0" to "3", two dense
+               layers of representation_size, logits and boxes. Others: see :class:`~minidl.models.RoIHeads`
+    Raises:    MissingAttributeError: a backbone without out_channels. ArgumentError: num_classes and box_predictor both
+               or neither. In forward, naming image and box: ArgumentError: a box without area, with NaN, or with
+               corners the wrong way round; OutOfRangeError: a label that is no object; ShapeError, DtypeError
     """
 
-    def __init__(self, backbone: nn.Module, roi_heads: RoIHeads, transform: DetectionTransform):
+    def __init__(
+        self,
+        backbone: nn.Module,
+        num_classes: int | None = None,
+        min_size: int | Sequence[int] | None = 800,
+        max_size: int = 1333,
+        image_mean: Sequence[float] | None = None,
+        image_std: Sequence[float] | None = None,
+        *,
+        box_roi_pool: nn.Module | None = None,
+        box_head: nn.Module | None = None,
+        box_predictor: nn.Module | None = None,
+        box_score_thresh: float = 0.05,
+        box_nms_thresh: float = 0.5,
+        box_detections_per_img: int = 100,
+        box_fg_iou_thresh: float = 0.5,
+        box_bg_iou_thresh: float = 0.5,
+        box_batch_size_per_image: int = 512,
+        box_positive_fraction: float = 0.25,
+        bbox_reg_weights: Sequence[float] | None = None,
+        representation_size: int = 1024,
+        size_divisible: int = 32,
+    ):
         super().__init__()
-        self.backbone, self.roi_heads, self.transform = backbone, roi_heads, transform
+        name = type(self).__name__
+        if not hasattr(backbone, "out_channels"):
+            raise MissingAttributeError(
+                f"{name}: the backbone must have the attribute out_channels, the number of channels of each of its "
+                f"maps; {type(backbone).__name__} has not"
+            )
+        if (num_classes is None) == (box_predictor is None):
+            raise ArgumentError(f"{name}: give either num_classes (got {num_classes}) or a box_predictor, one of them")
+        if box_roi_pool is None:
+            box_roi_pool = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, 2)
+        if box_head is None:
+            bins = math.prod(box_roi_pool.output_size)
+            box_head = TwoMLPHead(backbone.out_channels * bins, representation_size)
+        if num_classes is not None:
+            box_predictor = FastRCNNPredictor(representation_size, num_classes)
+        assert box_predictor is not None
+        mean, std = image_mean or IMAGENET_MEAN, image_std or IMAGENET_STD
+        self.transform = DetectionTransform(min_size, max_size, mean, std, size_divisible)
+        self.backbone = backbone
+        self.roi_heads = RoIHeads(
+            box_roi_pool, box_head, box_predictor, box_fg_iou_thresh, box_bg_iou_thresh, box_batch_size_per_image,
+            box_positive_fraction, bbox_reg_weights, box_score_thresh, box_nms_thresh, box_detections_per_img,
+        )  # fmt: skip
 
     def propose(
         self, batch: ImageBatch, features: Mapping[str, Tensor], targets: Sequence[Target] | None
@@ -59,9 +115,7 @@ class GeneralizedRCNN(nn.Module):
         own = self.state_dict()
         renamed = {_new_name(name): value for name, value in state_dict.items()}
         fitting = {
-            name: value
-            for name, value in renamed.items()
-            if name in own or not name.endswith(".num_batches_tracked")
+            name: value for name, value in renamed.items() if name in own or not name.endswith(".num_batches_tracked")
         }
         return super().load_state_dict(fitting, strict)
 
@@ -124,16 +178,6 @@ class GeneralizedRCNN(nn.Module):
     def num_classes(self) -> int:
         """K, the background included."""
         return self.roi_heads.box_predictor.cls_score.out_features
-
-
-def backbone_channels(backbone: nn.Module, name: str) -> int:
-    """The attribute `out_channels`, which a backbone must have."""
-    if not hasattr(backbone, "out_channels"):
-        raise MissingAttributeError(
-            f"{name}: the backbone must have the attribute out_channels, the number of channels of each of its maps; "
-            f"{type(backbone).__name__} has not"
-        )
-    return backbone.out_channels
 
 
 def _new_name(name: str) -> str:
