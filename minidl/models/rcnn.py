@@ -12,7 +12,7 @@ from .. import functional as F
 from .. import nn
 from ..autograd import Tensor, check_tensor, no_grad
 from ..backend import to_device, to_numpy
-from ..errors import ArgumentError, MissingAttributeError, OutOfRangeError, ShapeError
+from ..errors import ArgumentError, MissingAttributeError, NonFiniteError, OutOfRangeError, ShapeError
 from ..vision import BalancedPositiveNegativeSampler, BoxCoder, Matcher, selective_search
 from ..vision.ops import batched_nms, box_iou, clip_boxes_to_image, remove_small_boxes, roi_align
 from ..vision.ops._checks import as_tensor, corner_boxes
@@ -148,10 +148,10 @@ class RCNN(nn.Module):
         examples = list(self._examples(images, targets, proposals, "fit_svms"))
         vectors = np.concatenate([self._vectors(image, objects, self.svm_layer) for image, _, objects, _ in examples])
         labels = np.concatenate([own for *_, own in examples])
-        scale = 20 / np.linalg.norm(vectors, axis=1).mean()
-        of_class = [scale * vectors[labels == label] for label in range(1, self.num_classes)]
-        if missing := [label for label, each in enumerate(of_class, 1) if not len(each)]:
+        if missing := [label for label in range(1, self.num_classes) if label not in labels]:
             raise ArgumentError(f"RCNN.fit_svms: there is no object with the label {missing[0]} to learn from")
+        scale = 20 / max(np.linalg.norm(vectors, axis=1).mean(), 1e-12)
+        of_class = [scale * vectors[labels == label] for label in range(1, self.num_classes)]
         kept = [np.zeros((0, vectors.shape[1])) for _ in of_class]
         weights = [np.zeros(vectors.shape[1] + 1) for _ in of_class]
         for number, (image, boxes, objects, own) in enumerate(examples, 1):
@@ -252,7 +252,12 @@ class RCNN(nn.Module):
 
     def _vectors(self, image: Tensor, boxes: Tensor, layer: str) -> np.ndarray:
         """(R, D) float64, on the host, where all fitting is done."""
-        return to_numpy(self._see(self.regions(image, boxes), [layer])[layer].data).astype(np.float64)
+        vectors = to_numpy(self._see(self.regions(image, boxes), [layer])[layer].data).astype(np.float64)
+        if not np.isfinite(vectors).all():
+            raise NonFiniteError(
+                f"RCNN: the output of {layer!r} is not finite; has the training of the network diverged?"
+            )
+        return vectors
 
     def _own(self, array: np.ndarray) -> Tensor:
         return Tensor(to_device(array.astype(np.float32), self.mean.device))

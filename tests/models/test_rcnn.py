@@ -6,7 +6,7 @@ import pytest
 import minidl as ml
 from minidl import nn
 from minidl.data.scenes import shape_scenes
-from minidl.errors import ArgumentError, MissingAttributeError, OutOfRangeError, ShapeError
+from minidl.errors import ArgumentError, MissingAttributeError, NonFiniteError, OutOfRangeError, ShapeError
 from minidl.metrics import DetectionMetrics
 from minidl.models import RCNN
 from minidl.models.rcnn import ridge_regression, squared_hinge_svm
@@ -199,3 +199,8 @@ def test_bad_input_is_named(scenes):
         RCNN(Colours(1), 1)
     with pytest.raises(MissingAttributeError, match="fc7"):
         make(svm_layer="fc7")
+    with pytest.raises(ArgumentError, match="fit_svms: there is no object with the label 1"):
+        model.fit_svms(images, [{"boxes": [], "labels": []}], proposals)
+    model.network.features[0].bias.data[:] = np.nan
+    with pytest.raises(NonFiniteError, match="the output of 'features' is not finite"):
+        model.fit_svms(images, targets, proposals)
