@@ -33,9 +33,10 @@ class GeneralizedRCNN(nn.Module):
                image_std: by default ImageNet's. size_divisible: see :class:`~minidl.models.DetectionTransform`.
                box_roi_pool, box_head, box_predictor: by default RoIAlign of 7 × 7 from the maps "0" to "3", two dense
                layers of representation_size, logits and boxes. Others: see :class:`~minidl.models.RoIHeads`
-    Raises:    MissingAttributeError: a backbone without out_channels. ArgumentError: num_classes and box_predictor both
-               or neither. In forward, naming image and box: ArgumentError: a box without area, with NaN, or with
-               corners the wrong way round; OutOfRangeError: a label that is no object; ShapeError, DtypeError
+    Raises:    MissingAttributeError: a backbone without out_channels, a box_predictor without cls_score. ArgumentError:
+               num_classes and box_predictor both or neither. In forward, naming image and box: ArgumentError: a box
+               without area, with NaN, or with corners the wrong way round; OutOfRangeError: a label that is no object;
+               ShapeError, DtypeError
     """
 
     def __init__(
@@ -70,6 +71,11 @@ class GeneralizedRCNN(nn.Module):
             )
         if (num_classes is None) == (box_predictor is None):
             raise ArgumentError(f"{name}: give either num_classes (got {num_classes}) or a box_predictor, one of them")
+        if box_predictor is not None and not hasattr(getattr(box_predictor, "cls_score", None), "out_features"):
+            raise MissingAttributeError(
+                f"{name}: the box_predictor must have a layer cls_score, whose out_features counts the classes; "
+                f"{type(box_predictor).__name__} has not"
+            )
         if box_roi_pool is None:
             box_roi_pool = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, 2)
         if box_head is None:

@@ -320,6 +320,8 @@ def test_other_mistakes():
         models.FasterRCNN(nn.ReLU(), 5)
     with pytest.raises(ArgumentError, match="either num_classes"):
         models.FasterRCNN(backbone())
+    with pytest.raises(MissingAttributeError, match="cls_score.*; ReLU has not"):
+        models.FasterRCNN(backbone(), box_predictor=nn.ReLU())
     with pytest.raises(ArgumentError, match="proposals are needed"):
         small(models.FastRCNN).eval()(image)
     with pytest.raises(ShapeError, match="1 images but proposals of 0"):
