@@ -102,7 +102,7 @@ def _format_errors(path: Path) -> Iterator[None]:
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, which takes the place of `path` when the block ends well."""
-    if path.exists() and not path.stat().st_mode & 0o222:
+    if _is_write_protected(path):
         raise SaveError(f"save: {path} is write-protected and was not replaced; chmod u+w it, or choose another path")
     _remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -121,12 +121,20 @@ def _replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             reason = error.strerror or str(error)
+            kept = "the old file is as it was; " if os.path.exists(path) else ""
             raise SaveError(
-                f"save: {path} could not be written: {reason}; {'the old file is as it was; ' if path.exists() else ''}"
-                f"make room, or choose a path where you may write"
+                f"save: {path} could not be written: {reason}; {kept}make room, or choose a path where you may write"
             ) from error
         raise
     _sync_folder(path)
+
+
+def _is_write_protected(path: Path) -> bool:
+    """Whether there is such a file and nobody may write to it; what cannot be looked at shows when it is opened."""
+    try:
+        return not path.stat().st_mode & 0o222
+    except OSError:
+        return False
 
 
 def _remove_leftovers(path: Path) -> None:

@@ -1,5 +1,6 @@
 """A training that takes its time, to be interrupted: ``python -m tests.training._slow_training PATH SECONDS``."""
 
+import signal
 import sys
 import time
 
@@ -54,4 +55,5 @@ def train(path=None, seconds=0.0, callbacks=(), resume=False):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs tests behind may have it ignored
     train(sys.argv[1], float(sys.argv[2]), [Say()])

@@ -5,6 +5,8 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,7 +172,9 @@ def not_root(tmp_path):
     if os.geteuid():
         yield
         return
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder == Path(tempfile.gettempdir()):
+            break
         os.chmod(folder, 0o755)
     os.seteuid(65534)
     yield
@@ -190,6 +194,15 @@ def test_a_read_only_folder_keeps_the_old_file(tmp_path, suffix, request):
     ):
         save({"new": 2}, path)
     assert load(path) == {"old": 1}
+
+
+@each_format
+def test_a_folder_that_cannot_be_entered(tmp_path, suffix, request):
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o000)
+    request.getfixturevalue("not_root")
+    with pytest.raises(SaveError, match="could not be written: Permission denied; make room"):
+        save({"new": 2}, folder / f"w{suffix}")
 
 
 def test_what_a_killed_save_left_is_cleared_and_a_running_one_is_not(tmp_path):
