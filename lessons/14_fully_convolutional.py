@@ -7,7 +7,7 @@
 #
 # **Needs.** Lessons 05 (convolution), 06 (a convolutional network) and 11 (a trained network as the start of another).
 #
-# **Time.** The first full run trains twelve networks, which takes seven to eight minutes on two cores, and keeps them in
+# **Time.** The first full run trains twelve networks, which takes six to nine minutes on two cores, and keeps them in
 # `lessons/output`; the next ones take half a minute.
 
 # %%
