@@ -12,7 +12,15 @@ import numpy as np
 from .. import nn
 from ..autograd import Tensor, check_tensor
 from ..backend import check, to_numpy
-from ..errors import ArgumentError, ArgumentTypeError, DtypeError, MissingAttributeError, OutOfRangeError, ShapeError
+from ..errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DtypeError,
+    MissingAttributeError,
+    MissingMethodError,
+    OutOfRangeError,
+    ShapeError,
+)
 from ..vision.ops import MultiScaleRoIAlign
 from ..vision.ops._checks import corner_boxes
 from .detection_transform import DetectionTransform, ImageBatch, Target
@@ -96,7 +104,7 @@ class GeneralizedRCNN(nn.Module):
         self, batch: ImageBatch, features: Mapping[str, Tensor], targets: Sequence[Target] | None
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Proposals (L, 4) for each image, and losses of whatever made them."""
-        raise NotImplementedError
+        raise MissingMethodError(f"{type(self).__name__} must define propose(self, batch, features, targets)")
 
     def forward(self, images: Any, targets: Sequence[Target] | None = None) -> Any:
         images = self._checked_images(images)

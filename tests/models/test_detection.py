@@ -8,7 +8,15 @@ import pytest
 import minidl as ml
 from minidl import models, nn, optim
 from minidl.data.scenes import shape_scenes
-from minidl.errors import ArgumentError, DtypeError, MissingAttributeError, OutOfRangeError, ShapeError, StateDictError
+from minidl.errors import (
+    ArgumentError,
+    DtypeError,
+    MissingAttributeError,
+    MissingMethodError,
+    OutOfRangeError,
+    ShapeError,
+    StateDictError,
+)
 from minidl.metrics import DetectionMetrics
 from minidl.vision import AnchorGenerator, ops
 from minidl.vision.ops import MultiScaleRoIAlign
@@ -322,6 +330,8 @@ def test_other_mistakes():
         models.FasterRCNN(backbone())
     with pytest.raises(MissingAttributeError, match="cls_score.*; ReLU has not"):
         models.FasterRCNN(backbone(), box_predictor=nn.ReLU())
+    with pytest.raises(MissingMethodError, match="GeneralizedRCNN must define propose"):
+        models.GeneralizedRCNN(backbone(), 5).eval()(image)
     with pytest.raises(ArgumentError, match="proposals are needed"):
         small(models.FastRCNN).eval()(image)
     with pytest.raises(ShapeError, match="1 images but proposals of 0"):
